@@ -1,0 +1,56 @@
+# The commands of Holdfast. CI runs `make test`, the same as you do.
+
+export GOFLAGS := -buildvcs=false
+export CGO_ENABLED ?= 0
+TOOLS := $(or $(HOLDFAST_TOOLS),$(HOME)/.cache/holdfast/tools)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PACKAGES := ./...
+
+.PHONY: help
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/holdfast
+	go build -p 2 -trimpath -ldflags '$(LDFLAGS)' -o bin/holdfast ./cmd/holdfast
+
+.PHONY: run
+run: build ## build and serve on 127.0.0.1:8080 from ./holdfast-data, with no configuration
+	bin/holdfast serve
+
+.PHONY: test
+test: ## install what the tests need, then run all of them with the race detector
+	scripts/tools.sh test
+	CGO_ENABLED=1 go run ./test/cmd/withs3 -- go test -p 2 -race -shuffle=on -timeout 25m $(PACKAGES)
+
+.PHONY: unit
+unit: ## the tests that need no other program, for a quick look
+	CGO_ENABLED=1 go test -p 2 -race -shuffle=on ./internal/oci ./internal/record/mem ./internal/record/bolt ./internal/data/mem ./internal/data/file ./internal/registry/... ./internal/api ./internal/config ./cmd/...
+
+.PHONY: lint
+lint: ## golangci-lint, with the rules of .golangci.yml
+	scripts/tools.sh lint
+	$(TOOLS)/golangci-lint run
+
+.PHONY: cluster
+cluster: build ## versitygw, three replicas on 8081-8083 and HAProxy on 8080; Ctrl-C ends all of it
+	scripts/tools.sh cluster
+	go run ./test/cmd/cluster -binary bin/holdfast
+
+.PHONY: clients
+clients: build ## every client, through HAProxy and three replicas: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, helm
+	scripts/tools.sh clients
+	go test -p 1 -count=1 -timeout 40m -v ./test/clients/...
+
+.PHONY: conformance
+conformance: build ## the official suites; give their binaries by CONFORMANCE_V1=path and CONFORMANCE_MAIN=path
+	go test -count=1 -timeout 30m -v ./test/conformance
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for 20 s
+	scripts/fuzz.sh 20s
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf bin

@@ -1,0 +1,86 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"holdfast/internal/oci"
+	"holdfast/internal/registry"
+)
+
+// minBytesPerSecond is the rate below which a body is cut, measured over one progress time-out.
+const minBytesPerSecond = 1024
+
+// pacedBody reads a request's body and moves the connection's read deadline on while the client makes
+// progress, so that what is bounded is the lack of it, not the length of an upload.
+type pacedBody struct {
+	body     io.ReadCloser
+	control  *http.ResponseController
+	window   time.Duration // 0: no bound
+	quota    int64         // bytes that a window must bring
+	got      int64
+	deadline time.Time
+}
+
+func newPacedBody(w http.ResponseWriter, r *http.Request, window time.Duration) *pacedBody {
+	return &pacedBody{body: r.Body, control: http.NewResponseController(w), window: window, quota: int64(window.Seconds() * minBytesPerSecond)}
+}
+
+// Read implements io.Reader.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.window > 0 && (b.deadline.IsZero() || b.got >= b.quota) {
+		b.got = 0
+		b.deadline = time.Now().Add(b.window)
+		_ = b.control.SetReadDeadline(b.deadline) // not supported by test recorders only
+	}
+	n, err := b.body.Read(p)
+	b.got += int64(n)
+	if err != nil {
+		_ = b.control.SetReadDeadline(time.Time{}) // the store may take longer than the client did
+	}
+	return n, err
+}
+
+// bodyAnswer is the answer to a body that could not be read.
+func bodyAnswer(err *registry.BodyError) (int, []*oci.Error) {
+	var netErr net.Error
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout() {
+		return http.StatusRequestTimeout, []*oci.Error{oci.Errorf(oci.BlobUploadInvalid, "the body came slower than %d bytes a second", minBytesPerSecond)}
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return http.StatusRequestEntityTooLarge, []*oci.Error{oci.Errorf(oci.ManifestInvalid, "a manifest has at most %d bytes", tooLarge.Limit)}
+	}
+	return http.StatusBadRequest, []*oci.Error{oci.Errorf(oci.SizeInvalid, "the body broke off")}
+}
+
+// pacedWriter writes a response and moves the connection's write deadline on with every write.
+type pacedWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	window  time.Duration
+}
+
+// writeUnit is how much is written under one deadline.
+const writeUnit = 64 << 10
+
+// Write implements io.Writer.
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	written := 0
+	for len(b) > 0 {
+		if p.window > 0 {
+			_ = p.control.SetWriteDeadline(time.Now().Add(p.window)) // not supported by test recorders only
+		}
+		n, err := p.w.Write(b[:min(len(b), writeUnit)])
+		written += n
+		if err != nil {
+			return written, err
+		}
+		b = b[n:]
+	}
+	return written, nil
+}

@@ -1,0 +1,212 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"holdfast/internal/data"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+func errBlobUnknown(d oci.Digest) error {
+	return &oci.Error{Code: oci.BlobUnknown, Message: "the repository does not have this blob", Detail: oci.Field{Field: "digest", Got: string(d)}}
+}
+
+func errDamaged(d oci.Digest) error {
+	return oci.Errorf(oci.Unavailable, "the stored bytes of %s are damaged: push it again to repair it", d)
+}
+
+// Blob implements Blobs with one request.
+func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
+	link, err := read[linkHead](ctx, l, linkKey(repo, d))
+	switch {
+	case err != nil:
+		return nil, err
+	case link.is(corrupt):
+		return nil, errDamaged(d)
+	case !link.present():
+		return nil, errBlobUnknown(d)
+	}
+	return l.blob(d, link), nil
+}
+
+// StatBlob implements Blobs with one request, or two when the link is older than half the grace.
+func (l *Local) StatBlob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
+	link, err := read[linkHead](ctx, l, linkKey(repo, d))
+	if err != nil {
+		return nil, err
+	}
+	if link.present() {
+		link, err = l.touchLink(ctx, linkKey(repo, d), link)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !link.present() {
+		return nil, errBlobUnknown(d)
+	}
+	return l.blob(d, link), nil
+}
+
+func (l *Local) blob(d oci.Digest, link stored[linkHead]) *Blob {
+	return &Blob{Digest: d, Size: link.Head.Size, Bytes: &localBytes{l: l, digest: d, size: link.Head.Size, segments: link.Head.Segments}}
+}
+
+// touchLink renews a present link that is older than half the grace, so that what a client was told
+// exists survives until the manifest that it pushes next. It returns the link as it is now, present or not.
+func (l *Local) touchLink(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
+	for range rounds {
+		if !link.present() || l.records.Now().Sub(link.Modified) < l.ages.Grace/2 {
+			return link, nil
+		}
+		now, err := swap(ctx, l, key, link, live)
+		if err == nil || !isConflict(err) {
+			return now, err
+		}
+		link = now
+	}
+	return link, errContended("renew a link")
+}
+
+// rounds bounds every loop that looks again after a lost race.
+const rounds = 8
+
+// localBytes are a blob's bytes in segments.
+type localBytes struct {
+	l        *Local
+	digest   oci.Digest
+	size     int64
+	segments []segment
+}
+
+// URL implements BlobBytes for blobs of one segment.
+func (b *localBytes) URL(ctx context.Context, ttl time.Duration) (string, error) {
+	if len(b.segments) != 1 {
+		return "", nil
+	}
+	url, err := b.l.data.PresignedURL(ctx, b.segments[0].ID, ttl)
+	if errors.Is(err, data.ErrNoURL) {
+		return "", nil
+	}
+	return url, err
+}
+
+// Open implements BlobBytes.
+func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	r, err := openSegments(ctx, b.l.data, b.segments, offset, length)
+	if errors.Is(err, data.ErrNotFound) {
+		// A repair or a merge may have moved the bytes since the link was written: the record knows.
+		var rec stored[blobHead]
+		if rec, err = read[blobHead](ctx, b.l, blobKey(b.digest)); err != nil {
+			return nil, err
+		}
+		if !rec.present() {
+			return nil, fmt.Errorf("registry: %s is linked, its blob record is %q and its bytes are gone: %w", b.digest, rec.state, errDamaged(b.digest))
+		}
+		b.segments = rec.Head.Segments
+		r, err = openSegments(ctx, b.l.data, b.segments, offset, length)
+	}
+	if errors.Is(err, data.ErrNotFound) {
+		return nil, fmt.Errorf("registry: a segment of %s is gone: %w", b.digest, errDamaged(b.digest))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if offset != 0 || length != b.size {
+		return r, nil
+	}
+	return &verifiedReader{ctx: ctx, bytes: b, r: r, rest: b.size, hash: b.digest.Algorithm().Hash()}, nil
+}
+
+// verifiedReader hashes a whole blob on its way. The read that would give its last byte fails when the
+// bytes are not the digest's, so that a client never gets all of them.
+type verifiedReader struct {
+	ctx   context.Context //nolint:containedctx // marks the blob as corrupt within the read that found it
+	bytes *localBytes
+	r     io.ReadCloser
+	rest  int64
+	hash  hash.Hash
+}
+
+func (v *verifiedReader) Read(p []byte) (int, error) {
+	n, err := v.r.Read(p)
+	v.hash.Write(p[:n])
+	v.rest -= int64(n)
+	short := v.rest > 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
+	wrong := v.rest <= 0 && (n > 0 || errors.Is(err, io.EOF)) && digest.NewDigest(v.bytes.digest.Algorithm(), v.hash) != v.bytes.digest
+	if !short && !wrong {
+		return n, err
+	}
+	d := v.bytes.digest
+	cause := fmt.Errorf("registry: the stored bytes of %s are not its own (short: %t): %w", d, short, errDamaged(d))
+	if markErr := v.bytes.l.markCorrupt(v.ctx, d, v.bytes.segments); markErr != nil {
+		cause = errors.Join(cause, markErr)
+	}
+	return 0, cause
+}
+
+func (v *verifiedReader) Close() error { return v.r.Close() }
+
+// markCorrupt swaps the record of d, then every link of it, to corrupt, when the record still names the
+// segments that were found damaged: clients that ask for it upload it again, which repairs it.
+func (l *Local) markCorrupt(ctx context.Context, d oci.Digest, damaged []segment) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	key := blobKey(d)
+	rec, err := read[blobHead](ctx, l, key)
+	if err != nil {
+		return err
+	}
+	if !rec.is(live, condemned, corrupt) || !sameSegments(rec.Head.Segments, damaged) {
+		return nil // dead, or repaired by somebody else
+	}
+	l.log.ErrorContext(ctx, "a blob's stored bytes are not its digest's; it is marked corrupt, pushing it again repairs it", "digest", d)
+	if !rec.is(corrupt) {
+		if _, err := swap(ctx, l, key, rec, corrupt); err != nil {
+			return err
+		}
+	}
+	for entry, err := range l.records.List(ctx, linkPrefix(d), "") {
+		if err != nil {
+			return err
+		}
+		if err := l.markLinkCorrupt(ctx, entry.Key, damaged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Local) markLinkCorrupt(ctx context.Context, key record.Key, damaged []segment) error {
+	link, err := read[linkHead](ctx, l, key)
+	if err != nil {
+		return err
+	}
+	if !link.present() || !sameSegments(link.Head.Segments, damaged) {
+		return nil
+	}
+	_, err = swap(ctx, l, key, link, corrupt)
+	if isConflict(err) {
+		return nil // it moved: whoever moved it looks at the record
+	}
+	return err
+}
+
+func sameSegments(a, b []segment) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].ID != b[i].ID {
+			return false
+		}
+	}
+	return true
+}

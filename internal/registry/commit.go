@@ -1,0 +1,346 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/data"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+// maxReadBack bounds what a commit reads back to hash it, when the digest is of another algorithm than
+// was announced by digest-algorithm.
+const maxReadBack = 1 << 30
+
+// CommitUpload implements Uploads.
+func (l *Local) CommitUpload(ctx context.Context, repo oci.Repository, id string, d oci.Digest, last Chunk) error {
+	t, err := l.unseal(ctx, repo, id)
+	if err != nil {
+		return err
+	}
+	if last.Body == nil || last.Size == 0 {
+		return l.commitAsItIs(ctx, repo, d, t, last)
+	}
+	s, err := l.lookUp(ctx, t, last.Start > 0)
+	if err != nil {
+		return err
+	}
+	if err := checkOpen(t, s); err != nil {
+		return l.repeated(ctx, repo, d, s, err)
+	}
+	return l.commitWithBody(ctx, repo, d, t, s, last)
+}
+
+// commitAsItIs commits an upload whose bytes are all there: the session is read while the link is put.
+func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Digest, t token, last Chunk) error {
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
+	c := &commit{l: l, repo: repo, digest: d}
+	var s stored[uploadHead]
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		s, err = l.lookUp(gctx, t, true)
+		return err
+	})
+	g.Go(func() error { return c.putLink(gctx) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := checkOpen(t, s); err != nil {
+		return l.repeated(ctx, repo, d, s, err)
+	}
+	if last.Start >= 0 && last.Start != s.Head.Offset {
+		t.written = t.written || s.exists()
+		return &OffsetError{Upload: l.renewed(ctx, repo, t, s.Head.Offset)}
+	}
+	h, err := restoreHash(t.algorithm, s.Head)
+	if err != nil {
+		return err
+	}
+	c.segments, c.size = s.Head.Segments, s.Head.Offset
+	sum := digest.NewDigest(t.algorithm, h)
+	if d.Algorithm() != t.algorithm {
+		if sum, err = l.otherSum(ctx, c.segments, c.size, d); err != nil {
+			return err
+		}
+	}
+	if err := checkSum(sum, d); err != nil {
+		return err
+	}
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	l.finishSession(ctx, t, s, d)
+	return nil
+}
+
+// commitWithBody commits an upload whose last bytes come now. The link is put while the last segment
+// becomes durable, after the last byte was received, so no link waits for a slow body.
+func (l *Local) commitWithBody(ctx context.Context, repo oci.Repository, d oci.Digest, t token, s stored[uploadHead], last Chunk) error {
+	if last.Start >= 0 && last.Start != s.Head.Offset {
+		t.written = t.written || s.exists()
+		return &OffsetError{Upload: l.renewed(ctx, repo, t, s.Head.Offset)}
+	}
+	alg := t.algorithm
+	if s.Head.Offset == 0 {
+		alg = d.Algorithm() // everything comes now: hash it as it is wanted
+	}
+	h, err := restoreHash(alg, s.Head)
+	if err != nil {
+		return err
+	}
+	w := &segmentWriter{store: l.data}
+	n, err := l.receive(ctx, w, last, h, s.Head.Offset)
+	if err == nil && alg == d.Algorithm() {
+		err = checkSum(digest.NewDigest(alg, h), d)
+	}
+	if err != nil {
+		w.discard(ctx)
+		return err
+	}
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
+	c := &commit{l: l, repo: repo, digest: d, size: s.Head.Offset + n}
+	if alg != d.Algorithm() {
+		if err = w.finish(ctx); err == nil {
+			var sum oci.Digest
+			if sum, err = l.otherSum(ctx, joined(s.Head.Segments, w.segments), c.size, d); err == nil {
+				err = checkSum(sum, d)
+			}
+		}
+		if err != nil {
+			w.discard(ctx)
+			return err
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.finish(gctx) })
+	g.Go(func() error { return c.putLink(gctx) })
+	if err := g.Wait(); err != nil {
+		w.discard(ctx)
+		return err
+	}
+	c.segments = joined(s.Head.Segments, w.segments)
+	if err := c.settle(ctx); err != nil {
+		return err // the record may name the segments: they stay
+	}
+	if s.exists() {
+		l.finishSession(ctx, t, s, d)
+	}
+	return nil
+}
+
+func joined(a, b []segment) []segment { return append(append([]segment{}, a...), b...) }
+
+func checkSum(sum, want oci.Digest) error {
+	if sum == want {
+		return nil
+	}
+	return &oci.Error{Code: oci.DigestInvalid, Message: "the bytes that arrived have another digest", Detail: oci.Field{Field: "digest", Got: string(sum), Want: string(want)}}
+}
+
+// otherSum hashes an upload's bytes for a digest of an algorithm that was not announced.
+func (l *Local) otherSum(ctx context.Context, segments []segment, size int64, d oci.Digest) (oci.Digest, error) {
+	if size > maxReadBack {
+		return "", oci.Errorf(oci.DigestInvalid, "a %s digest of more than %d bytes must be announced: POST with ?digest-algorithm=%s", d.Algorithm(), maxReadBack, d.Algorithm())
+	}
+	return l.sumBack(ctx, segments, size, d.Algorithm())
+}
+
+// repeated answers a PUT for an upload that is not open: the same PUT once more, also when its session
+// was removed since, succeeds when the blob is there. Else the answer says why the upload is not open.
+func (l *Local) repeated(ctx context.Context, repo oci.Repository, d oci.Digest, s stored[uploadHead], notOpen error) error {
+	if s.exists() && (!s.is(done) || s.Head.Digest != d) {
+		return notOpen
+	}
+	_, err := l.StatBlob(ctx, repo, d)
+	if errors.Is(err, oci.ErrBlobUnknown) {
+		return notOpen
+	}
+	return err
+}
+
+// finishSession marks a session as done, after the answer, so that nothing is added to it and the
+// collector looks at its segments.
+func (l *Local) finishSession(ctx context.Context, t token, s stored[uploadHead], d oci.Digest) {
+	if !s.exists() {
+		return
+	}
+	l.afterwards(ctx, "end of an upload", func(ctx context.Context) error {
+		head := s.Head
+		head.State, head.Digest, head.Hash = done, d, nil
+		_, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
+		return err
+	})
+}
+
+// PushBlob implements Blobs: a commit without a session.
+func (l *Local) PushBlob(ctx context.Context, repo oci.Repository, d oci.Digest, body io.Reader, size int64) error {
+	return l.commitWithBody(ctx, repo, d, token{algorithm: d.Algorithm()}, stored[uploadHead]{}, Chunk{Start: -1, Size: size, Body: body})
+}
+
+// commit turns durable segments into a blob of a repository. The order is what the proofs rest on:
+// segments durable, link pending, then the record is looked at, then the link goes live.
+type commit struct {
+	l        *Local
+	repo     oci.Repository
+	digest   oci.Digest
+	segments []segment
+	size     int64
+
+	link      stored[linkHead]
+	installed bool // our segments were put into the record: at most once in a request
+}
+
+// putLink makes sure that the link is pending, or present already.
+func (c *commit) putLink(ctx context.Context) error {
+	key := linkKey(c.repo, c.digest)
+	var old stored[linkHead]
+	for range rounds {
+		head := linkHead{}
+		head.State = pending
+		link, err := write(ctx, c.l, key, old, head, nil, false)
+		if err != nil && !isConflict(err) {
+			return err
+		}
+		c.link = link
+		if err == nil || link.is(pending, live, condemned) {
+			return nil
+		}
+		old = link // dead, corrupt or void: swap it to pending
+	}
+	return errContended("link a blob")
+}
+
+// settle runs from the pending link to the live one.
+func (c *commit) settle(ctx context.Context) error {
+	key := linkKey(c.repo, c.digest)
+	for round := range rounds {
+		if round > 0 {
+			if err := c.putLink(ctx); err != nil {
+				return err
+			}
+		}
+		if c.link.present() {
+			link, err := c.l.touchOrRescue(ctx, key, c.link)
+			if err != nil {
+				return err
+			}
+			if link.present() {
+				return nil
+			}
+			continue
+		}
+		rec, err := c.install(ctx)
+		if err != nil {
+			return err
+		}
+		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
+		head.State = live
+		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			return nil
+		}
+		if !isConflict(err) {
+			return err
+		}
+		if c.link.present() {
+			return nil // another push of the same blob to the same repository finished it
+		}
+	}
+	return errContended("link a blob")
+}
+
+// touchOrRescue makes sure of a present link: a condemned one is brought back, an old one renewed.
+func (l *Local) touchOrRescue(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
+	for range rounds {
+		if !link.is(condemned) {
+			return l.touchLink(ctx, key, link)
+		}
+		now, err := swap(ctx, l, key, link, live)
+		if err == nil || !isConflict(err) {
+			return now, err
+		}
+		link = now
+	}
+	return link, errContended("rescue a link")
+}
+
+// install makes sure that the blob record is live, with the segments of whoever came first.
+func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
+	key := blobKey(c.digest)
+	ours := blobHead{Size: c.size, Segments: c.segments}
+	ours.State = live
+	var rec stored[blobHead]
+	var err error
+	if c.installed {
+		rec, err = read[blobHead](ctx, c.l, key)
+	} else if rec, err = write(ctx, c.l, key, rec, ours, nil, true); err == nil {
+		c.installed = true
+		return rec, nil
+	}
+	for range rounds {
+		if err != nil && !isConflict(err) {
+			return rec, err
+		}
+		switch {
+		case rec.is(live):
+			return rec, nil
+		case rec.is(condemned):
+			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
+				return rec, nil
+			}
+		case rec.is(doomed):
+			rec, err = c.l.helpKill(ctx, key, rec)
+		default: // dead, corrupt, void, or purged meanwhile
+			if rec, err = c.reinstall(ctx, rec, ours); err == nil {
+				return rec, nil
+			}
+		}
+	}
+	return rec, errContended("store a blob record")
+}
+
+// reinstall puts our segments into a record that was dead. They must exist still, looked at after the
+// record was read, and be installed only once: else a record could name what the collector deleted.
+func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobHead) (stored[blobHead], error) {
+	if c.installed {
+		return rec, fmt.Errorf("registry: %s was collected while it was pushed: %w", c.digest, errRetry)
+	}
+	for _, s := range c.segments {
+		if _, err := c.l.data.Stat(ctx, s.ID); err != nil {
+			if errors.Is(err, data.ErrNotFound) {
+				err = errRetry
+			}
+			return rec, fmt.Errorf("registry: look at a segment of %s: %w", c.digest, err)
+		}
+	}
+	rec, err := write(ctx, c.l, blobKey(c.digest), rec, ours, nil, true)
+	c.installed = c.installed || err == nil
+	return rec, err
+}
+
+// errRetry is an upload that cannot be finished and may be sent again.
+var errRetry = oci.Errorf(oci.Unavailable, "the upload was overtaken: send it again")
+
+// helpKill finishes what a collector began with a doomed record, so that a push need not wait for it.
+// Returns a conflict, always, and the record as it is then: the caller looks again.
+func (l *Local) helpKill(ctx context.Context, key record.Key, rec stored[blobHead]) (stored[blobHead], error) {
+	for _, s := range rec.Head.Segments {
+		if err := l.data.Delete(ctx, s.ID); err != nil {
+			return rec, fmt.Errorf("registry: delete a doomed segment: %w", err)
+		}
+	}
+	head := blobHead{}
+	head.State = dead
+	now, err := write(ctx, l, key, rec, head, nil, false)
+	if err == nil {
+		err = fmt.Errorf("registry: %s is dead now: %w", key, record.ErrConflict)
+	}
+	return now, err
+}

@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"context"
+
+	"holdfast/internal/oci"
+)
+
+// repoMemory is what a replica remembers of a repository. Any older epoch is safe to begin a push with:
+// it only means that references are read again after the fence.
+type repoMemory struct {
+	epoch       uint64
+	epochKnown  bool
+	markerEpoch uint64 // the repository marker was seen live under this epoch
+	markerKnown bool
+}
+
+// childKey names a manifest whose references were all seen under an epoch.
+type childKey struct {
+	repo   oci.Repository
+	digest oci.Digest
+}
+
+// epoch returns the repository's fence from memory, or reads it.
+func (l *Local) epoch(ctx context.Context, repo oci.Repository) (uint64, error) {
+	if m, ok := l.repos.Get(repo); ok && m.epochKnown {
+		return m.epoch, nil
+	}
+	return l.readFence(ctx, repo)
+}
+
+// readFence reads the fence and remembers it. A repository without one is at epoch 0.
+func (l *Local) readFence(ctx context.Context, repo oci.Repository) (uint64, error) {
+	f, err := read[fenceHead](ctx, l, fenceKey(repo))
+	if err != nil {
+		return 0, err
+	}
+	epoch := f.Head.Epoch
+	l.remember(repo, func(m *repoMemory) {
+		if !m.epochKnown || epoch > m.epoch {
+			m.epoch, m.epochKnown = epoch, true
+		}
+	})
+	return epoch, nil
+}
+
+// remember changes what is remembered of a repository. Two at once may lose one change, which only costs a read.
+func (l *Local) remember(repo oci.Repository, change func(*repoMemory)) {
+	m, _ := l.repos.Get(repo)
+	change(&m)
+	l.repos.Add(repo, m)
+}
+
+// raiseFence moves the repository's fence on, after something was condemned and before it is killed: a
+// push that looked before it was condemned sees the fence moved and looks again. When another raise
+// comes between it began after this call and serves as well.
+func (l *Local) raiseFence(ctx context.Context, repo oci.Repository) error {
+	key := fenceKey(repo)
+	f, err := read[fenceHead](ctx, l, key)
+	if err != nil {
+		return err
+	}
+	head := f.Head
+	head.Epoch++
+	if f, err = write(ctx, l, key, f, head, nil, false); err != nil && !isConflict(err) {
+		return err
+	}
+	l.remember(repo, func(m *repoMemory) { m.epoch, m.epochKnown = f.Head.Epoch, true })
+	return nil
+}

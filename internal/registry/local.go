@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"holdfast/internal/data"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+// Config is what an operator can choose. The zero value is the documented default.
+type Config struct {
+	Ages         Ages  // zero: DefaultAges
+	MaxBlobBytes int64 // 0: no limit
+}
+
+// Local is a Registry over a record store and a data store. It keeps nothing that another Local over the
+// same stores would have to know: any number of them may run at once.
+type Local struct {
+	records record.Store
+	data    data.Store
+	log     *slog.Logger
+	ages    Ages
+	maxBlob int64
+	secret  []byte
+
+	repos    *lru.Cache[oci.Repository, repoMemory]
+	refs     *lru.Cache[oci.Digest, *oci.Manifest]
+	children *lru.Cache[childKey, uint64]
+
+	after sync.WaitGroup // work that goes on after an answer
+}
+
+// Sizes of the memories, in entries: some tens of MiB at most.
+const (
+	rememberedRepos     = 8192
+	rememberedManifests = 1024
+	rememberedChildren  = 16384
+)
+
+// New opens a registry over two stores. It makes at most four requests: it reads the format and the
+// cluster's secret, and creates them in an empty store. Errors: *FormatError for a store of a newer format.
+func New(ctx context.Context, records record.Store, segments data.Store, cfg Config, log *slog.Logger) (*Local, error) {
+	if cfg.Ages == (Ages{}) {
+		cfg.Ages = DefaultAges()
+	}
+	if err := cfg.Ages.Check(); err != nil {
+		return nil, err
+	}
+	l := &Local{records: records, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes}
+	l.repos, _ = lru.New[oci.Repository, repoMemory](rememberedRepos)
+	l.refs, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
+	l.children, _ = lru.New[childKey, uint64](rememberedChildren)
+	if err := l.openFormat(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if l.secret, err = l.openSecret(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close waits for the work that goes on after answers: seconds at most, the requests are bounded.
+func (l *Local) Close() { l.after.Wait() }
+
+// afterwards runs work that an answer does not wait for. Losing it costs the collector a look, nothing else.
+func (l *Local) afterwards(ctx context.Context, what string, work func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	l.after.Go(func() {
+		defer cancel()
+		if err := work(ctx); err != nil && !isConflict(err) {
+			l.log.WarnContext(ctx, "work after an answer was not done; the collector makes up for it", "work", what, "err", err)
+		}
+	})
+}
+
+// bounded starts a request's clock, after the last byte of its body: no conditional write happens later
+// than the age Request after this. Within a process the store's clock goes on with the monotonic
+// clock, so a timer keeps the rule.
+func (l *Local) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, l.ages.Request)
+}
+
+// FormatError is a store that a newer version wrote.
+type FormatError struct{ Found int }
+
+// Error names both formats.
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("the store has format %d, this version speaks format %d: run the version that wrote it, or a newer one", e.Found, formatVersion)
+}
+
+type formatHead struct {
+	meta
+	Format   int      `json:"format"`
+	Features []string `json:"features"`
+}
+
+func (l *Local) openFormat(ctx context.Context) error {
+	s, err := read[formatHead](ctx, l, keyFormat)
+	if err != nil {
+		return err
+	}
+	if !s.exists() {
+		s, err = write(ctx, l, keyFormat, s, formatHead{Format: formatVersion, Features: []string{}}, nil, false)
+		if err != nil && !isConflict(err) {
+			return err
+		}
+	}
+	if s.Head.Format != formatVersion || len(s.Head.Features) > 0 {
+		return &FormatError{Found: s.Head.Format}
+	}
+	return nil
+}
+
+type secretHead struct {
+	meta
+	Secret []byte `json:"secret"`
+}
+
+// openSecret returns the cluster's secret, which the first replica makes.
+func (l *Local) openSecret(ctx context.Context) ([]byte, error) {
+	s, err := read[secretHead](ctx, l, keySecret)
+	if err != nil {
+		return nil, err
+	}
+	if !s.exists() {
+		s, err = write(ctx, l, keySecret, s, secretHead{Secret: []byte(randomID() + randomID())}, nil, false)
+		if err != nil && !isConflict(err) {
+			return nil, err
+		}
+	}
+	if len(s.Head.Secret) < 32 {
+		return nil, errors.New("registry: the cluster's secret in the store is damaged: restore cfg/secret, or delete it and restart every replica (uploads in progress are lost)")
+	}
+	return s.Head.Secret, nil
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Installs the programs that tests and `make cluster` need, and nothing that is there already:
+#   scripts/tools.sh test|cluster|clients|lint ...
+# Debian packages go to the system (root or sudo); Go programs, at the versions below, to
+# ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
+set -euo pipefail
+
+tools=${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}
+mkdir -p "$tools"
+
+versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
+oras=oras.land/oras/cmd/oras@v1.3.6
+regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
+helm=helm.sh/helm/v3/cmd/helm@v3.22.0
+golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# retry runs a command up to three times: module proxies and mirrors time out under load.
+retry() {
+	local n
+	for n in 1 2 3; do
+		"$@" && return 0
+		say "attempt $n of 3 failed: $*"
+		sleep $((n * 3))
+	done
+	return 1
+}
+
+# apt_install PACKAGE... installs what is missing; daemons are not started by their packages.
+apt_install() {
+	local want=() p
+	for p in "$@"; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || want+=("$p")
+	done
+	[ ${#want[@]} -gt 0 ] || return 0
+	say "installing Debian packages: ${want[*]}"
+	local policy=/usr/sbin/policy-rc.d made=
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+		as_root chmod +x $policy
+		made=1
+	fi
+	local rc=0
+	{ retry as_root apt-get -qq update && retry as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${want[@]}" >/dev/null; } || rc=$?
+	[ -z "$made" ] || as_root rm -f $policy
+	return $rc
+}
+
+# go_install MODULE@VERSION builds one command, unless this version is there.
+go_install() {
+	local pkg=${1%@*} version=${1#*@}
+	local name=${pkg##*/}
+	[ "$(cat "$tools/.$name" 2>/dev/null)" = "$1" ] && [ -x "$tools/$name" ] && return 0
+	say "building $name $version (once)"
+	(cd / && GOFLAGS=-buildvcs=false CGO_ENABLED=0 GOBIN="$tools" retry go install -p 2 -ldflags='-s -w' "$1")
+	printf '%s' "$1" >"$tools/.$name"
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|lint ..." >&2; exit 2; }
+for set in "$@"; do
+	case $set in
+	cluster)
+		apt_install haproxy curl
+		go_install "$versitygw"
+		go_install "$crane"
+		;;
+	test)
+		apt_install haproxy curl skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev
+		go_install "$versitygw"
+		go_install "$crane"
+		go_install "$oras"
+		;;
+	clients)
+		apt_install haproxy curl skopeo podman buildah runc docker.io containerd busybox-static crun
+		go_install "$versitygw"
+		go_install "$crane"
+		go_install "$oras"
+		go_install "$regctl"
+		go_install "$helm"
+		;;
+	lint) go_install "$golangci" ;;
+	*)
+		echo "tools.sh: unknown set $set: want cluster, test, clients or lint" >&2
+		exit 2
+		;;
+	esac
+done
