@@ -19,8 +19,7 @@ import (
 type Config struct {
 	Progress    time.Duration // a body without progress for this long is cut; 0: never
 	NoDelete    bool          // deletes answer 405
-	Redirect    bool          // whole blobs are answered by a redirect to the store where it gives URLs
-	RedirectTTL time.Duration // how long such a URL is good for; 0: 20 min
+	RedirectTTL time.Duration // how long the URL is good for that a redirect points to, where blobs have one; 0: 20 min
 }
 
 // defaultRedirectTTL is how long a redirect's URL is good for.

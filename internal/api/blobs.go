@@ -34,7 +34,7 @@ func (h *Handler) getBlob(w *recorder, r *http.Request, repo oci.Repository, las
 			return &oci.Error{Code: oci.Unsupported, Reason: oci.OutOfRange, Message: fmt.Sprintf("the blob has %d bytes", blob.Size), Detail: oci.Field{Field: "Range", Got: oci.Clip(header)}}
 		}
 	}
-	if rng.whole && h.cfg.Redirect {
+	if rng.whole {
 		url, err := blob.Bytes.URL(r.Context(), h.cfg.RedirectTTL)
 		if err != nil {
 			return err

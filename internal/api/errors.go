@@ -82,6 +82,12 @@ func answerFor(ctx context.Context, err error) (int, []*oci.Error) {
 	return http.StatusInternalServerError, []*oci.Error{oci.Errorf(oci.Unknown, "an error on our side; the operator finds it by the request's id")}
 }
 
+// WriteUnavailable answers a request of a server whose store has not answered yet.
+func WriteUnavailable(w http.ResponseWriter, r *http.Request) {
+	setCommonHeaders(w.Header(), requestID(r))
+	writeError(w, r, http.StatusServiceUnavailable, []*oci.Error{oci.Errorf(oci.Unavailable, "the registry is starting: its store has not answered yet")})
+}
+
 type errorBody struct {
 	Errors []errorEntry `json:"errors"`
 }
@@ -103,7 +109,9 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, errs []*oci.
 	for _, e := range errs {
 		body.Errors = append(body.Errors, errorEntry{Code: e.Code, Message: e.Message, Detail: e.Detail})
 	}
-	h.Del("Etag")
+	for _, of := range []string{"Etag", "Docker-Content-Digest", "Content-Disposition", "Accept-Ranges"} {
+		h.Del(of) // of the content that is not sent
+	}
 	h.Set("Cache-Control", "no-store")
 	writeJSON(w, r, status, "application/json", body)
 }

@@ -1,6 +1,8 @@
 package oci
 
 import (
+	_ "crypto/sha256" // go-digest finds its hashes among what is linked in
+	_ "crypto/sha512"
 	"fmt"
 	"strings"
 

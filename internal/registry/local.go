@@ -19,6 +19,7 @@ import (
 type Config struct {
 	Ages         Ages  // zero: DefaultAges
 	MaxBlobBytes int64 // 0: no limit
+	Redirect     bool  // blobs have URLs, where the store gives them
 }
 
 // Local is a Registry over a record store and a data store. It keeps nothing that another Local over the
@@ -29,6 +30,7 @@ type Local struct {
 	log     *slog.Logger
 	ages    Ages
 	maxBlob int64
+	urls    bool
 	secret  []byte
 
 	repos    *lru.Cache[oci.Repository, repoMemory]
@@ -54,7 +56,7 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if err := cfg.Ages.Check(); err != nil {
 		return nil, err
 	}
-	l := &Local{records: records, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes}
+	l := &Local{records: records, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect}
 	l.repos, _ = lru.New[oci.Repository, repoMemory](rememberedRepos)
 	l.refs, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
 	l.children, _ = lru.New[childKey, uint64](rememberedChildren)
