@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/config"
+	"holdfast/internal/server"
+)
+
+func newServe() *cobra.Command {
+	var exitIfUnavailable bool
+	cmd := &cobra.Command{
+		Use:   "serve [config]",
+		Short: "Serve a registry",
+		Long: "Serve a registry, as the configuration file says (zot's format, JSON or YAML).\n" +
+			"Without a file it serves 127.0.0.1:8080 from ./holdfast-data.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return serve(cmd.Context(), args, exitIfUnavailable, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().BoolVar(&exitIfUnavailable, "exit-if-unavailable", false, "exit with code 75 when the store does not answer within 10 s, instead of trying on")
+	return cmd
+}
+
+func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io.Writer) (err error) {
+	cfg, report, err := load(args)
+	if err != nil {
+		return err
+	}
+	log, closeLog, err := openLog(cfg.Log)
+	if err != nil {
+		return fmt.Errorf("%w: %w", server.ErrRefused, err)
+	}
+	defer closeLog()
+	for _, w := range report.Warnings {
+		log.WarnContext(ctx, "configuration", "key", w.Path, "warning", w.Text)
+	}
+	serverConfig := server.FromConfig(cfg, version)
+	serverConfig.ExitIfUnavailable = exitIfUnavailable
+	return server.Run(ctx, serverConfig, log, func(addr net.Addr) {
+		if len(args) == 0 {
+			_, _ = fmt.Fprintf(stderr, "holdfast %s serves http://%s from %s. Try:\n  crane copy --insecure IMAGE %s/IMAGE\n  curl http://%s/v2/_catalog\n",
+				version, addr, cfg.Storage.RootDirectory, addr, addr)
+		}
+	})
+}
+
+func load(args []string) (*config.Config, config.Report, error) {
+	if len(args) == 0 {
+		return config.Default(), config.Report{}, nil
+	}
+	return config.Load(args[0], os.LookupEnv)
+}
+
+func openLog(cfg config.Log) (*slog.Logger, func(), error) {
+	var out io.Writer
+	closeLog := func() {}
+	switch cfg.Output {
+	case "", "stdout", "/dev/stdout":
+		out = os.Stdout
+	case "stderr", "/dev/stderr":
+		out = os.Stderr
+	default:
+		f, err := os.OpenFile(cfg.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("log.output: %w", err)
+		}
+		out, closeLog = f, func() { _ = f.Close() }
+	}
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})), closeLog, nil
+}

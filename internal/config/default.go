@@ -1,0 +1,39 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+const (
+	// DefaultDirectory is where Default keeps everything.
+	DefaultDirectory = "./holdfast-data"
+
+	spokenVersion   = "1.1.1" // of the distribution-spec
+	minMemoryBudget = 16 << 20
+)
+
+// Default is the configuration without a file: a local store in DefaultDirectory, which the caller may
+// change, behind 127.0.0.1:8080.
+func Default() *Config {
+	c := &Config{
+		Storage: Storage{Store: defaultStore(), MemoryBudget: 256 << 20},
+		HTTP: HTTP{
+			Address:      "127.0.0.1",
+			Port:         8080,
+			ReadTimeout:  time.Minute,
+			WriteTimeout: time.Minute,
+			DrainDelay:   5 * time.Second,
+			DrainTimeout: time.Minute,
+		},
+		Log: Log{Level: slog.LevelInfo},
+	}
+	c.Storage.RootDirectory = DefaultDirectory
+	c.Storage.S3 = S3{}
+	return c
+}
+
+// defaultStore is a store of which a file says nothing yet.
+func defaultStore() Store {
+	return Store{Driver: DriverLocal, S3: S3{Secure: true}, Commit: true, DeleteEnabled: true}
+}

@@ -1,0 +1,143 @@
+package config
+
+import "math"
+
+// allKeys is the table: every key that zot knows, and ours.
+func allKeys() []key {
+	keys := []key{
+		{path: "distSpecVersion", kind: parseText, into: func(t *target) any { return &t.config.DistSpecVersion }},
+		{path: "goVersion", kind: parseText, state: silent},
+		{path: "commit", kind: parseText, state: silent},
+		{path: "releaseTag", kind: parseText, state: silent},
+		{path: "binaryType", kind: parseText, state: silent},
+		{path: "scheduler.numWorkers", kind: parseInt, state: silent},
+		{path: "cluster", state: ignored, text: "members need not know of each other here: every replica serves every repository"},
+		{path: "cluster.members", kind: parseTexts, state: silent},
+		{path: "cluster.hashKey", kind: parseText, state: silent, hidden: true},
+		{path: "cluster.tls.cert", kind: parsePath, state: silent},
+		{path: "cluster.tls.key", kind: parsePath, state: silent},
+		{path: "cluster.tls.cacert", kind: parsePath, state: silent},
+	}
+	keys = append(keys, below("storage", storeKeys())...)
+	keys = append(keys, below("storage", storageKeys())...)
+	keys = append(keys, below("storage.subPaths.*", storeKeys())...)
+	keys = append(keys, below("http", httpKeys())...)
+	keys = append(keys, below("http.auth", authKeys())...)
+	keys = append(keys, below("http.accessControl", accessKeys())...)
+	keys = append(keys, below("log", []key{
+		{path: "level", kind: parseLevel, into: func(t *target) any { return &t.config.Log.Level }},
+		{path: "output", kind: parsePath, into: func(t *target) any { return &t.config.Log.Output }},
+		{path: "audit", kind: parsePath, into: func(t *target) any { return &t.config.Log.Audit }},
+	})...)
+	return append(keys, below("extensions", extensionKeys())...)
+}
+
+func httpKeys() []key {
+	return []key{
+		{path: "address", kind: parseAddress, into: func(t *target) any { return &t.config.HTTP.Address }},
+		{path: "port", kind: parsePort, into: func(t *target) any { return &t.config.HTTP.Port }},
+		{path: "readTimeout", kind: parseTimeout, into: func(t *target) any { return &t.config.HTTP.ReadTimeout }},
+		{path: "writeTimeout", kind: parseTimeout, into: func(t *target) any { return &t.config.HTTP.WriteTimeout }},
+		{path: "drainDelay", kind: parseDuration, into: func(t *target) any { return &t.config.HTTP.DrainDelay }},
+		{path: "drainTimeout", kind: parseDuration, into: func(t *target) any { return &t.config.HTTP.DrainTimeout }},
+		{path: "maxBlobSize", kind: size(0, math.MaxInt64, true), into: func(t *target) any { return &t.config.Storage.MaxBlobSize }},
+		{path: "externalUrl", kind: parseText, state: silent}, // every Location is relative
+		{path: "realm", kind: parseText, state: silent},       // of http.auth
+		{path: "compat", kind: parseTexts, state: silent},     // Docker's schema 2 is always accepted
+		{path: "allowOrigin", kind: parseTexts, state: ignored, text: "pages of other origins get no answer in this version (no CORS)"},
+		{path: "ratelimit", state: ignored, text: "requests are not limited in this version: limit them in the load balancer"},
+		{path: "ratelimit.rate", kind: parseInt, state: silent},
+		{path: "ratelimit.methods[].method", kind: parseText, state: silent},
+		{path: "ratelimit.methods[].rate", kind: parseInt, state: silent},
+
+		{path: "tls", state: refused, text: "TLS is not available in this version", want: "http.tls removed and TLS ended in the load balancer"},
+		{path: "tls.cert", kind: parsePath, state: silent},
+		{path: "tls.key", kind: parsePath, state: silent},
+		{path: "tls.cacert", kind: parsePath, state: silent},
+		{path: "auth", state: refused, text: "authentication is not available in this version", want: "http.auth removed, to run open to all who reach the port"},
+		{path: "accessControl", state: refused, text: "access control is not available in this version", want: "http.accessControl removed, to run open to all who reach the port"},
+	}
+}
+
+func authKeys() []key {
+	keys := []key{
+		{path: "failDelay", kind: parseInt, state: silent},
+		{path: "apikey", kind: parseBool, state: silent},
+		{path: "secureSession", kind: parseBool, state: silent},
+		{path: "sessionKeysFile", kind: parsePath, state: silent},
+		{path: "sessionDriver", kind: anything, state: silent},
+		{path: "htpasswd.path", kind: parsePath, state: silent},
+
+		{path: "ldap.address", kind: parseText, state: silent},
+		{path: "ldap.port", kind: parsePort, state: silent},
+		{path: "ldap.insecure", kind: parseBool, state: silent},
+		{path: "ldap.startTLS", kind: parseBool, state: silent},
+		{path: "ldap.skipVerify", kind: parseBool, state: silent},
+		{path: "ldap.subtreeSearch", kind: parseBool, state: silent},
+		{path: "ldap.baseDN", kind: parseText, state: silent},
+		{path: "ldap.userAttribute", kind: parseText, state: silent},
+		{path: "ldap.userFilter", kind: parseText, state: silent},
+		{path: "ldap.userGroupAttribute", kind: parseText, state: silent},
+		{path: "ldap.caCert", kind: parsePath, state: silent},
+		{path: "ldap.credentialsFile", kind: parsePath, state: silent},
+
+		{path: "bearer.realm", kind: parseText, state: silent},
+		{path: "bearer.service", kind: parseText, state: silent},
+		{path: "bearer.cert", kind: parsePath, state: silent},
+		{path: "bearer.awsSecretsManager.region", kind: parseText, state: silent},
+		{path: "bearer.awsSecretsManager.secretName", kind: parseText, state: silent},
+		{path: "bearer.awsSecretsManager.refreshInterval", kind: parseDuration, state: silent},
+		{path: "bearer.upstreamTokenEndpoint.realm", kind: parseText, state: silent},
+		{path: "bearer.upstreamTokenEndpoint.service", kind: parseText, state: silent},
+		{path: "bearer.upstreamTokenEndpoint.allowInsecureHttp", kind: parseBool, state: silent},
+		{path: "bearer.oidc[].issuer", kind: parseText, state: silent},
+		{path: "bearer.oidc[].audiences", kind: parseTexts, state: silent},
+		{path: "bearer.oidc[].certificateAuthority", kind: parseText, state: silent},
+		{path: "bearer.oidc[].certificateAuthorityFile", kind: parsePath, state: silent},
+		{path: "bearer.oidc[].skipIssuerVerification", kind: parseBool, state: silent},
+		{path: "bearer.oidc[].claimMapping.username", kind: parseText, state: silent},
+		{path: "bearer.oidc[].claimMapping.groups", kind: parseText, state: silent},
+		{path: "bearer.oidc[].claimMapping.variables[].name", kind: parseText, state: silent},
+		{path: "bearer.oidc[].claimMapping.variables[].expression", kind: parseText, state: silent},
+		{path: "bearer.oidc[].claimMapping.validations[].expression", kind: parseText, state: silent},
+		{path: "bearer.oidc[].claimMapping.validations[].message", kind: parseText, state: silent},
+
+		{path: "mtls.identityAttributes", kind: parseTexts, state: silent},
+		{path: "mtls.uriSanPattern", kind: parseText, state: silent},
+		{path: "mtls.uriSanIndex", kind: parseInt, state: silent},
+		{path: "mtls.dnsSanIndex", kind: parseInt, state: silent},
+		{path: "mtls.emailSanIndex", kind: parseInt, state: silent},
+
+		{path: "openid.callbackAllowOrigins", kind: parseTexts, state: silent},
+		{path: "openid.providers.*.clientid", kind: parseText, state: silent},
+		{path: "openid.providers.*.clientsecret", kind: parseText, state: silent, hidden: true},
+		{path: "openid.providers.*.credentialsFile", kind: parsePath, state: silent},
+		{path: "openid.providers.*.scopes", kind: parseTexts, state: silent},
+		{path: "openid.providers.*.claimMapping.username", kind: parseText, state: silent},
+		{path: "openid.providers.*.claimMapping.groups", kind: parseText, state: silent},
+	}
+	for _, name := range []string{"name", "keypath", "issuer", "authurl", "tokenurl"} {
+		keys = append(keys, key{path: "openid.providers.*." + name, kind: parseText, state: silent})
+	}
+	return keys
+}
+
+func accessKeys() []key {
+	keys := []key{
+		{path: "groups.*.users", kind: parseTexts, state: silent},
+		{path: "metrics.users", kind: parseTexts, state: silent},
+		{path: "metrics.anonymousPolicy", kind: parseTexts, state: silent},
+		{path: "repositories.*.defaultPolicy", kind: parseTexts, state: silent},
+		{path: "repositories.*.anonymousPolicy", kind: parseTexts, state: silent},
+	}
+	for _, policy := range []string{"adminPolicy", "repositories.*.policies[]"} {
+		keys = append(keys, below(policy, []key{
+			{path: "users", kind: parseTexts, state: silent},
+			{path: "groups", kind: parseTexts, state: silent},
+			{path: "actions", kind: parseTexts, state: silent},
+			{path: "conditions[].expression", kind: parseText, state: silent},
+			{path: "conditions[].message", kind: parseText, state: silent},
+		})...)
+	}
+	return keys
+}

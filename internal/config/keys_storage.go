@@ -1,0 +1,130 @@
+package config
+
+import "math"
+
+const (
+	noCollector = "nothing is collected in this version: what is deleted stops being served, its space is not freed yet"
+	noRetention = "retention is not in this version: no tag is removed but by a client"
+	noRedis     = "the redis cache driver is not used yet: a cache is optional here, nothing is lost without it"
+	noDynamoDB  = "the dynamodb cache driver is not used yet: a cache is optional here, nothing is lost without it"
+)
+
+// storeKeys are the keys that storage and each of storage.subPaths have.
+func storeKeys() []key {
+	keys := []key{
+		{path: "rootDirectory", kind: parsePath, into: func(t *target) any { return &t.store.RootDirectory }},
+		{path: "commit", kind: parseBool, into: func(t *target) any { return &t.store.Commit }},
+		{path: "redirectBlobURL", kind: parseBool, into: func(t *target) any { return &t.store.Redirect }},
+		{path: "ignoreForeign", kind: parseBool, into: func(t *target) any { return &t.store.IgnoreForeign }},
+		{path: "dedupe", kind: parseBool, state: ignored, usual: true, text: "deduplication is always on, and exact: it needs no cache and no lock"},
+		{path: "remoteCache", kind: parseBool, state: silent},
+		{path: "maxRepos", kind: parseInt, state: ignored, text: "the number of repositories is not limited in this version"},
+		{path: "hydrateBlobOnRead", kind: parseBool, state: ignored, text: "has no effect: every replica reads blobs from the store"},
+		{path: "gc", kind: parseBool, state: ignored, text: noCollector},
+		{path: "gcDelay", kind: parseDuration, state: ignored, text: noCollector},
+		{path: "gcInterval", kind: parseDuration, state: ignored, text: noCollector},
+		{path: "gcTimeWindow", kind: parseText, state: ignored, text: noCollector},
+		{path: "gcMaxSchedulerDelay", kind: parseDuration, state: ignored, text: noCollector},
+		{path: "retention", state: ignored, text: noRetention},
+		{path: "retention.dryRun", kind: parseBool, state: silent},
+		{path: "retention.delay", kind: parseDuration, state: silent},
+		{path: "retention.policies[].repositories", kind: parseTexts, state: silent},
+		{path: "retention.policies[].deleteReferrers", kind: parseBool, state: silent},
+		{path: "retention.policies[].deleteUntagged", kind: parseBool, state: silent},
+		{path: "retention.policies[].keepTags[].patterns", kind: parseTexts, state: silent},
+	}
+	for _, keep := range []string{"retention.policies[].keepTags[]", "retention.policies[].keepUntagged"} {
+		keys = append(keys, below(keep, []key{
+			{path: "pulledWithin", kind: parseDuration, state: silent},
+			{path: "pushedWithin", kind: parseDuration, state: silent},
+			{path: "mostRecentlyPushedCount", kind: parseInt, state: silent},
+			{path: "mostRecentlyPulledCount", kind: parseInt, state: silent},
+		})...)
+	}
+	keys = append(keys, driverKeys()...)
+	keys = append(keys, below("storageDriver|s3", s3Keys())...)
+	return append(keys, cacheKeys()...)
+}
+
+// driverKeys are the drivers of data. Without storageDriver it is local.
+func driverKeys() []key {
+	const alternative = "s3: GCS speaks it at https://storage.googleapis.com with HMAC keys, Azure behind a gateway such as versitygw; set regionendpoint"
+	driver := func(t *target) any { return &t.store.Driver }
+	return []key{
+		{path: "storageDriver|s3", into: driver},
+		{path: "storageDriver|local", into: driver},
+		{path: "storageDriver|local.name", kind: parseText, state: silent},
+		{path: "storageDriver|gcs", state: refused, text: "is a driver that is not in this version", want: alternative},
+		{path: "storageDriver|azure", state: refused, text: "is a driver that is not in this version", want: alternative},
+	}
+}
+
+// s3Keys are the keys of the s3 driver of distribution, which is zot's.
+func s3Keys() []key {
+	return []key{
+		{path: "name", kind: parseText, state: silent},
+		{path: "bucket", kind: parseBucket, into: func(t *target) any { return &t.store.S3.Bucket }},
+		{path: "region", kind: word("a region"), into: func(t *target) any { return &t.store.S3.Region }},
+		{path: "regionendpoint", kind: parseEndpoint, into: func(t *target) any { return &t.store.S3.RegionEndpoint }},
+		{path: "forcepathstyle", kind: parseBool, into: func(t *target) any { return &t.store.S3.ForcePathStyle }},
+		{path: "rootdirectory", kind: parsePrefix, into: func(t *target) any { return &t.store.S3.RootDirectory }},
+		{path: "accesskey", kind: parseText, hidden: true, into: func(t *target) any { return &t.store.S3.AccessKey }},
+		{path: "secretkey", kind: parseText, hidden: true, into: func(t *target) any { return &t.store.S3.SecretKey }},
+		{path: "sessiontoken", kind: parseText, hidden: true, into: func(t *target) any { return &t.store.S3.SessionToken }},
+		{path: "secure", kind: parseBool, into: func(t *target) any { return &t.store.S3.Secure }},
+		{path: "skipverify", kind: parseBool, into: func(t *target) any { return &t.store.S3.SkipVerify }},
+		{path: "encrypt", kind: parseBool, into: func(t *target) any { return &t.store.S3.Encrypt }},
+		{path: "keyid", kind: word("a key's id"), into: func(t *target) any { return &t.store.S3.KeyID }},
+		{path: "storageclass", kind: word("a storage class"), into: func(t *target) any { return &t.store.S3.StorageClass }},
+		{path: "chunksize", kind: size(5<<20, 5<<30, true), into: func(t *target) any { return &t.store.S3.ChunkSize }},
+		{path: "useragent", kind: word("a user agent"), into: func(t *target) any { return &t.store.S3.UserAgent }},
+		{path: "usedualstack", kind: parseBool, into: func(t *target) any { return &t.store.S3.UseDualstack }},
+		{path: "accelerate", kind: parseBool, into: func(t *target) any { return &t.store.S3.Accelerate }},
+		{path: "usefipsendpoint", kind: parseBool, into: func(t *target) any { return &t.store.S3.UseFIPSEndpoint }},
+		{path: "v4auth", kind: parseBool, state: ignored, usual: true, text: "has no effect: requests are always signed with version 4"},
+		{path: "objectacl", kind: parseText, state: ignored, usual: "private", text: "has no effect: no ACL is sent, the bucket's own rules decide who may read its objects"},
+		{path: "loglevel", kind: parseText, state: ignored, usual: "off", text: "has no effect: the requests to the store are not logged one by one"},
+		{path: "multipartcopychunksize", kind: parseInt, state: silent}, // nothing is copied
+		{path: "multipartcopymaxconcurrency", kind: parseInt, state: silent},
+		{path: "multipartcopythresholdsize", kind: parseInt, state: silent},
+		{path: "multipartcombinesmallpart", kind: parseBool, state: silent},
+	}
+}
+
+// cacheKeys are the cache drivers of zot.
+func cacheKeys() []key {
+	keys := []key{
+		{path: "cacheDriver|dynamodb", state: ignored, text: noDynamoDB},
+		{path: "cacheDriver|redis", state: ignored, text: noRedis},
+	}
+	for _, name := range []string{
+		"name", "endpoint", "region", "cacheTablename", "repoMetaTablename", "repoBlobsInfoTablename", "imageMetaTablename",
+		"userDataTablename", "apiKeyTablename", "versionTablename",
+		"tableName", // cacheTablename until zot 1.4, and in samples still
+	} {
+		keys = append(keys, key{path: "cacheDriver|dynamodb." + name, kind: parseText, state: silent})
+	}
+	for _, name := range []string{
+		"name", "keyprefix", "addr", "db", "master_name", "username", "sentinel_username", "client_name", "protocol", "max_retries",
+		"min_retry_backoff", "max_retry_backoff", "dial_timeout", "read_timeout", "write_timeout", "context_timeout_enabled",
+		"pool_fifo", "pool_size", "pool_timeout", "min_idle_conns", "max_idle_conns", "max_active_conns", "conn_max_idle_time",
+		"conn_max_lifetime", "max_redirects", "read_only", "route_by_latency", "route_randomly", "disable_identity",
+		"identity_suffix", "unstable_resp3",
+	} {
+		keys = append(keys, key{path: "cacheDriver|redis." + name, kind: anything, state: silent})
+	}
+	for _, name := range []string{"url", "password", "sentinel_password"} {
+		keys = append(keys, key{path: "cacheDriver|redis." + name, kind: parseText, state: silent, hidden: true})
+	}
+	return keys
+}
+
+// storageKeys are the keys that only storage itself has.
+func storageKeys() []key {
+	return []key{
+		{path: "delete", kind: parseBool, into: func(t *target) any { return &t.config.Storage.DeleteEnabled }},
+		{path: "memoryBudget", kind: size(minMemoryBudget, math.MaxInt64, false), into: func(t *target) any { return &t.config.Storage.MemoryBudget }},
+		{path: "fastRestart", kind: parseBool, state: silent}, // a start is always fast
+		{path: "subPaths", into: func(t *target) any { return &t.config.Storage.SubPaths }},
+	}
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Redacted returns the effective configuration as a YAML file that Load reads: what is honoured, defaults
+// included, secrets as "***".
+func (c *Config) Redacted() string {
+	n := effective(table(), &target{config: c, store: &c.Storage.Store})
+	text, err := yaml.Marshal(n)
+	if err != nil {
+		return fmt.Sprintf("# %v\n", err) // only for text that is not UTF-8, which no file has
+	}
+	return string(text)
+}
+
+// effective is the mapping of the keys of a section that go somewhere and are not empty.
+func effective(s *spec, t *target) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	add := func(name string, value *yaml.Node) {
+		if value.Kind == yaml.ScalarNode || len(value.Content) > 0 {
+			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, value)
+		}
+	}
+	for _, child := range s.order {
+		switch {
+		case child.each != nil && child.into != nil:
+			stores := &yaml.Node{Kind: yaml.MappingNode}
+			for _, route := range slices.Sorted(maps.Keys(t.config.Storage.SubPaths)) {
+				store := t.config.Storage.SubPaths[route]
+				value := effective(child.each, &target{config: t.config, store: &store})
+				stores.Content = append(stores.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "/" + route}, value)
+			}
+			add(child.name, stores)
+		case child.variants != nil:
+			for _, v := range child.variants {
+				if v.into != nil && v.name == string(t.store.Driver) && t.store.Driver != DriverLocal {
+					value := effective(v, t)
+					value.Content = append([]*yaml.Node{{Kind: yaml.ScalarNode, Value: "name"}, {Kind: yaml.ScalarNode, Value: v.name}}, value.Content...)
+					add(child.name, value)
+				}
+			}
+		case child.section():
+			add(child.name, effective(child, t))
+		case child.into != nil:
+			if value := scalarNode(child.into(t)); value != nil {
+				add(child.name, value)
+			}
+		}
+	}
+	return n
+}
+
+// scalarNode is the value that p points at, or nil for an empty text and for nothing.
+func scalarNode(p any) *yaml.Node {
+	v := reflect.ValueOf(p).Elem()
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	}
+	var n yaml.Node
+	var err error
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		err = n.Encode(value.String())
+	case slog.Level:
+		err = n.Encode(formatLevel(value))
+	case Secret:
+		err = n.Encode(value.String())
+	default:
+		err = n.Encode(value)
+	}
+	if err != nil || v.Kind() == reflect.String && strings.TrimSpace(v.String()) == "" {
+		return nil
+	}
+	return &n
+}

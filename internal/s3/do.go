@@ -1,0 +1,188 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// op is a kind of request and what it may take.
+type op struct {
+	name     string
+	attempts int           // 1: never repeated
+	attempt  time.Duration // longest wait for the first progress of one attempt
+	total    time.Duration // no attempt begins, nor waits for its first progress, after this
+}
+
+const (
+	attemptTime  = 2 * time.Second  // so that one dead connection leaves time for another
+	metadataTime = 5 * time.Second  // a small request with its retries
+	stallTime    = 10 * time.Second // a body without a byte for so long is broken
+	maxAttempts  = 3
+	backoffBase  = 50 * time.Millisecond
+	backoffSlow  = 250 * time.Millisecond // base after SlowDown
+	backoffMax   = time.Second
+	bytesPerSec  = 1 << 20 // slowest upload that is waited for
+)
+
+// metadata is a small request that may be repeated.
+func metadata(name string) op {
+	return op{name: name, attempts: maxAttempts, attempt: attemptTime, total: metadataTime}
+}
+
+// once is a small request that is sent at most once.
+func once(name string) op {
+	return op{name: name, attempts: 1, attempt: attemptTime, total: attemptTime}
+}
+
+// upload is a body of size bytes that may be sent again: 60 s, and a second for each MiB.
+func upload(name string, size int64) op {
+	return op{name: name, attempts: maxAttempts, attempt: stallTime, total: 60*time.Second + transferTime(size)}
+}
+
+func transferTime(size int64) time.Duration {
+	return time.Duration(size) * time.Second / bytesPerSec
+}
+
+// do sends the request that send makes, again where that is allowed and may help. send gets a watch whose
+// context it must use; it sets kept when it hands the watch on to a body that outlives the call.
+func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
+	begin := time.Now()
+	refreshed := false
+	var last *Error
+	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%s: %w", o.name, err)
+		}
+		ok, probing := c.breaker.allow()
+		if !ok && last != nil {
+			return last
+		}
+		if !ok {
+			return &Error{Op: o.name, Kind: NotSent, Err: errBreakerOpen}
+		}
+		w := newWatch(ctx, min(o.attempt, o.total-time.Since(begin)))
+		err := send(w)
+		if err == nil {
+			c.breaker.answered()
+			c.retries.earn()
+			if !w.kept {
+				w.stop()
+			}
+			return nil
+		}
+		failure, err := c.failure(ctx, o.name, w, err)
+		w.stop()
+		if err != nil {
+			return err
+		}
+		if failure.expired() && !refreshed && c.invalidate() {
+			refreshed = true
+			continue
+		}
+		if !failure.Kind.retryable() || try >= o.attempts || probing || !c.retries.spend() {
+			return failure
+		}
+		last = failure
+		wait := backoff(try, failure.Kind)
+		if time.Since(begin)+wait >= o.total {
+			return failure
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return fmt.Errorf("%s: %w", o.name, err)
+		}
+	}
+}
+
+// failure tells the breaker what err means and classifies it; the second result is the caller's own
+// context error.
+func (c *Client) failure(ctx context.Context, name string, w *watch, err error) (*Error, error) {
+	if cause := ctx.Err(); cause != nil {
+		return nil, fmt.Errorf("%s: %w", name, cause)
+	}
+	if w.timedOut() {
+		f := &Error{Op: name, Kind: Timeout, Err: errTimeout}
+		c.breaker.failed(true, f)
+		// The other idle connections may be as dead as this one was.
+		c.transport.CloseIdleConnections()
+		return f, nil
+	}
+	f := newError(name, err)
+	if code := c.Traits().ConflictCode; code != "" && f.Code == code && name == opPutObject {
+		f.Kind = Conflict
+	}
+	switch f.Kind {
+	case Unavailable, NotSent:
+		c.breaker.failed(false, f)
+	case Throttled: // neither dead nor well
+	default:
+		c.breaker.answered()
+	}
+	return f, nil
+}
+
+// backoff is exponential with full jitter.
+func backoff(try int, kind Kind) time.Duration {
+	base := backoffBase
+	if kind == Throttled {
+		base = backoffSlow
+	}
+	ceiling := min(backoffMax, base<<try)
+	return time.Duration(rand.Int64N(int64(ceiling))) //nolint:gosec // G404: jitter is no secret
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const (
+	retryShare = 10 // one retry for so many successes
+	retryBurst = 50 // and so many at once
+)
+
+// retryBudget bounds retries to a share of the requests that succeed, so that a store in trouble is
+// not given three times the load.
+type retryBudget struct {
+	mu     sync.Mutex
+	tokens int // in parts of retryShare
+}
+
+func newRetryBudget() *retryBudget { return &retryBudget{tokens: retryBurst * retryShare} }
+
+func (r *retryBudget) earn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tokens = min(r.tokens+1, retryBurst*retryShare)
+}
+
+func (r *retryBudget) spend() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tokens < retryShare {
+		return false
+	}
+	r.tokens -= retryShare
+	return true
+}
+
+// invalidate makes the next request ask for new credentials; false when they are fixed.
+func (c *Client) invalidate() bool {
+	if c.credentials == nil {
+		return false
+	}
+	c.credentials.Invalidate()
+	return true
+}
+
+// IsOpen reports whether err says that nothing was sent because the store did not answer lately.
+func IsOpen(err error) bool { return errors.Is(err, errBreakerOpen) }

@@ -1,0 +1,123 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Item is a key of a list, relative to the client's base.
+type Item struct {
+	Key string
+	Info
+}
+
+const pageSize = 1000
+
+// List yields the keys that begin with prefix and are greater than after, in byte order, a page of up
+// to 1,000 at a time. It stops at the first error, which it yields; an answer that is out of order,
+// outside of prefix or cut short is one.
+func (c *Client) List(ctx context.Context, prefix, after string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for more := true; more; {
+			items, truncated, err := c.page(ctx, prefix, after)
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+				after = item.Key
+			}
+			more = truncated
+		}
+	}
+}
+
+func (c *Client) page(ctx context.Context, prefix, after string) (items []Item, truncated bool, err error) {
+	in := &s3.ListObjectsV2Input{
+		Bucket: c.bucket(), Prefix: c.key(prefix),
+		MaxKeys: aws.Int32(pageSize),
+	}
+	if after != "" {
+		in.StartAfter = c.key(after)
+	}
+	// A page takes longer than a small request, so one attempt may take the whole time.
+	o := op{name: "ListObjectsV2", attempts: maxAttempts, attempt: metadataTime, total: metadataTime}
+	err = c.do(ctx, o, func(w *watch) error {
+		out, err := c.sdk.ListObjectsV2(w.ctx, in)
+		if err != nil {
+			return err
+		}
+		items, err = c.items(out, prefix, after)
+		truncated = aws.ToBool(out.IsTruncated)
+		if err == nil && truncated && len(items) == 0 {
+			err = errors.New("an empty page that is not the last")
+		}
+		if err != nil {
+			return &Error{Op: o.name, Kind: Unavailable, Err: err}
+		}
+		return nil
+	})
+	return items, truncated, err
+}
+
+func (c *Client) items(out *s3.ListObjectsV2Output, prefix, after string) ([]Item, error) {
+	items := make([]Item, 0, len(out.Contents))
+	for _, o := range out.Contents {
+		key, ok := strings.CutPrefix(aws.ToString(o.Key), c.base)
+		if !ok || !strings.HasPrefix(key, prefix) || key <= after {
+			return nil, errors.New("a key out of order or outside of the prefix")
+		}
+		after = key
+		items = append(items, Item{Key: key, Info: Info{
+			Size: aws.ToInt64(o.Size), Version: version(o.ETag), Modified: aws.ToTime(o.LastModified),
+		}})
+	}
+	return items, nil
+}
+
+// Upload is a multipart upload that was neither completed nor aborted.
+type Upload struct {
+	Key       string
+	ID        string
+	Initiated time.Time
+}
+
+// ListUploads yields the multipart uploads below prefix. Some stores (MinIO) list none by prefix.
+func (c *Client) ListUploads(ctx context.Context, prefix string) iter.Seq2[Upload, error] {
+	return func(yield func(Upload, error) bool) {
+		in := &s3.ListMultipartUploadsInput{Bucket: c.bucket(), Prefix: c.key(prefix), MaxUploads: aws.Int32(pageSize)}
+		for {
+			var out *s3.ListMultipartUploadsOutput
+			err := c.do(ctx, metadata("ListMultipartUploads"), func(w *watch) (err error) {
+				out, err = c.sdk.ListMultipartUploads(w.ctx, in)
+				return err
+			})
+			if err != nil {
+				yield(Upload{}, err)
+				return
+			}
+			for _, u := range out.Uploads {
+				key, ok := strings.CutPrefix(aws.ToString(u.Key), c.base)
+				if !ok || !strings.HasPrefix(key, prefix) {
+					continue // another user of the bucket
+				}
+				if !yield(Upload{Key: key, ID: aws.ToString(u.UploadId), Initiated: aws.ToTime(u.Initiated)}, nil) {
+					return
+				}
+			}
+			if !aws.ToBool(out.IsTruncated) || aws.ToString(out.NextKeyMarker) == "" {
+				return
+			}
+			in.KeyMarker, in.UploadIdMarker = out.NextKeyMarker, out.NextUploadIdMarker
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/internal/record"
+	"holdfast/internal/s3"
+)
+
+const (
+	resultKey  = "cfg/probe-result"
+	resultAge  = 24 * time.Hour
+	resultSize = 1 << 10 // every value that lives is at least so long
+	quick      = 3       // racers of a quick test
+)
+
+// Ensure tells the client what its store is like, or says why it must not be used. Where an earlier
+// full test of the same store by the same version is younger than a day, a quick test confirms it:
+// at most ten requests, and Result.Cached is true; the caller makes a full test (Run, then Save)
+// in the background. Else the full test is made now. Errors: as Run.
+func Ensure(ctx context.Context, client *s3.Client, version string) (Result, error) {
+	p := newProbe(client)
+	defer p.close()
+	if cached, err := p.load(ctx, version); err != nil {
+		return Result{}, err
+	} else if cached != nil {
+		client.SetTraits(cached.Traits)
+		if err := Quick(ctx, client); err != nil {
+			return Result{}, err
+		}
+		cached.Cached = true
+		return *cached, nil
+	}
+	result, err := Run(ctx, client, Options{Version: version})
+	if err != nil {
+		return Result{}, err
+	}
+	client.SetTraits(result.Traits)
+	return result, Save(ctx, client, result)
+}
+
+// load returns the result of an earlier full test, nil where there is none that counts.
+func (p *probe) load(ctx context.Context, version string) (*Result, error) {
+	value, _, err := p.client.GetValue(ctx, resultKey, maxValue)
+	switch {
+	case err == nil:
+	case s3.KindOf(err) == s3.NotFound && !s3.IsContext(err):
+		return nil, nil
+	default:
+		return nil, p.diagnose(err, "s3:GetObject")
+	}
+	var r Result
+	if json.Unmarshal(value, &r) != nil {
+		return nil, nil // another version's, or damaged: it is only a cache
+	}
+	same := r.Endpoint == p.result.Endpoint && r.Bucket == p.result.Bucket && r.Region == p.result.Region && r.Version == version
+	if age := p.client.Now().Sub(r.Time); !same || age < -time.Minute || age > resultAge {
+		return nil, nil
+	}
+	return &r, nil
+}
+
+// Save keeps the result of a full test for the next start. Another replica that saves at the same time is
+// as good: then nothing is written.
+func Save(ctx context.Context, client *s3.Client, result Result) error {
+	p := &probe{client: client}
+	value, err := json.Marshal(struct {
+		Result
+		Nonce string `json:"nonce"`
+	}{result, random()})
+	if err != nil {
+		return fmt.Errorf("s3: self-test: %w", err)
+	}
+	value = append(value, bytes.Repeat([]byte(" "), max(0, resultSize-len(value)))...)
+	cond := s3.Condition{Absent: true}
+	switch info, err := client.Head(ctx, resultKey); {
+	case err == nil:
+		cond = s3.Condition{Match: result.Traits.ETagForm.Format(info.Version)}
+	case s3.KindOf(err) != s3.NotFound || s3.IsContext(err):
+		return p.diagnose(err, "s3:GetObject")
+	}
+	if _, err := client.PutValue(ctx, resultKey, value, cond); err != nil && !lost(err) {
+		return p.diagnose(err, "s3:PutObject")
+	}
+	return nil
+}
+
+// Quick is a test of nine requests: a list, a race of creates, a race of swaps, and the clock. It needs the
+// client's traits. Errors: as Run.
+func Quick(ctx context.Context, client *s3.Client) error {
+	p := newProbe(client)
+	defer p.close()
+	p.form = client.Traits().ETagForm
+	if err := p.reach(ctx); err != nil {
+		return err
+	}
+	if offset, _ := client.ClockOffset(); offset.Abs() > refuseSkew {
+		return p.byCode(&s3.Error{Code: "RequestTimeTooSkewed"})
+	}
+	key := p.dir + "quick"
+	created, err := p.quickRace(ctx, key, s3.Condition{Absent: true}, "If-None-Match")
+	if err != nil {
+		return err
+	}
+	_, err = p.quickRace(ctx, key, s3.Condition{Match: p.form.Format(created.Version)}, "If-Match")
+	_ = client.Delete(context.WithoutCancel(ctx), key, "") // else the next full test does
+	return err
+}
+
+// quickRace lets three racers write, and wants one winner.
+func (p *probe) quickRace(ctx context.Context, key string, cond s3.Condition, name string) (s3.Info, error) {
+	type answer struct {
+		info s3.Info
+		err  error
+	}
+	answers := make(chan answer, quick)
+	for i := range quick {
+		go func() {
+			info, err := p.racers[i].PutValue(ctx, key, nonce(valueSize), cond)
+			answers <- answer{info, err}
+		}()
+	}
+	var (
+		won    []s3.Info
+		failed error
+	)
+	for range quick {
+		a := <-answers
+		if a.err == nil {
+			won = append(won, a.info)
+		} else if !lost(a.err) {
+			failed = errors.Join(failed, a.err)
+		}
+	}
+	switch {
+	case len(won) > 1:
+		return s3.Info{}, unconditional("%d of %d racers were told that they had won under %s", len(won), quick, name)
+	case len(won) == 1:
+		return won[0], nil
+	case failed != nil:
+		return s3.Info{}, p.diagnose(failed, "s3:PutObject")
+	default:
+		return s3.Info{}, fmt.Errorf("s3: self-test: %w: nobody won a race under %s", record.ErrUnavailable, name)
+	}
+}

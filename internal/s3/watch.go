@@ -1,0 +1,116 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// watch ends a request that makes no progress. Its context is the request's.
+type watch struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	kept   bool // the request's body outlives the call and owns the watch
+}
+
+func newWatch(ctx context.Context, within time.Duration) *watch {
+	w := &watch{}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(within, func() { w.cancel(errTimeout) })
+	return w
+}
+
+// expect asks for the next progress within d from now.
+func (w *watch) expect(d time.Duration) { w.timer.Reset(d) }
+
+// pause stops waiting until the next expect.
+func (w *watch) pause() { w.timer.Stop() }
+
+func (w *watch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// timedOut reports whether the request ended for want of progress.
+func (w *watch) timedOut() bool { return errors.Is(context.Cause(w.ctx), errTimeout) }
+
+// payload is a request's body over chunks that stay the caller's. After detach nothing reads them any
+// more, although the transport may still hold the payload.
+type payload struct {
+	watch *watch
+	stall time.Duration // longest pause of the transport between two reads
+	after time.Duration // longest wait for the answer after the last byte
+
+	mu     sync.Mutex
+	chunks [][]byte
+	size   int64
+	offset int64
+	chunk  int // the chunk that holds offset
+	within int // its offset in that chunk
+}
+
+func newPayload(w *watch, chunks [][]byte, size int64, stall, after time.Duration) *payload {
+	return &payload{watch: w, chunks: chunks, size: size, stall: stall, after: after}
+}
+
+var errDetached = errors.New("the request has ended")
+
+func (p *payload) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.chunks == nil && p.size > 0 {
+		return 0, errDetached
+	}
+	n := 0
+	for n < len(b) && p.offset < p.size {
+		c := p.chunks[p.chunk][p.within:]
+		m := copy(b[n:], c)
+		n, p.within, p.offset = n+m, p.within+m, p.offset+int64(m)
+		if m == len(c) {
+			p.chunk, p.within = p.chunk+1, 0
+		}
+	}
+	if p.offset < p.size {
+		p.watch.expect(p.stall)
+		return n, nil
+	}
+	p.watch.expect(p.after)
+	if n > 0 || len(b) == 0 {
+		return n, nil
+	}
+	return 0, io.EOF
+}
+
+// Seek is what the SDK needs to learn the length and to read twice where it signs the payload.
+func (p *payload) Seek(offset int64, whence int) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += p.offset
+	case io.SeekEnd:
+		offset += p.size
+	}
+	if offset < 0 || offset > p.size {
+		return 0, errors.New("s3: seek outside of the payload")
+	}
+	p.offset, p.chunk, p.within = offset, 0, 0
+	for rest := offset; rest > 0; p.chunk++ {
+		if c := int64(len(p.chunks[p.chunk])); rest >= c {
+			rest -= c
+			continue
+		}
+		p.within = int(rest)
+		break
+	}
+	return offset, nil
+}
+
+func (p *payload) detach() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chunks = nil
+}

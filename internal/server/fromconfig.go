@@ -1,0 +1,70 @@
+package server
+
+import (
+	"cmp"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/s3"
+)
+
+// FromConfig maps what the file says to what a server needs.
+func FromConfig(c *config.Config, version string) Config {
+	out := Config{
+		Version:      version,
+		Storage:      storage(c.Storage.Store),
+		SubPaths:     map[string]Storage{},
+		MemoryBudget: c.Storage.MemoryBudget,
+		Address:      c.HTTP.Addr(),
+		Progress:     progress(c.HTTP),
+		DrainDelay:   c.HTTP.DrainDelay,
+		DrainTimeout: c.HTTP.DrainTimeout,
+		NoDelete:     !c.Storage.DeleteEnabled,
+	}
+	for path, sub := range c.Storage.SubPaths {
+		out.SubPaths[path] = storage(sub)
+	}
+	return out
+}
+
+// progress is the longer of the two time-outs: what zot bounds as a whole, we bound between two bytes.
+func progress(h config.HTTP) time.Duration {
+	if h.ReadTimeout == 0 || h.WriteTimeout == 0 {
+		return 0
+	}
+	return max(h.ReadTimeout, h.WriteTimeout)
+}
+
+func storage(c config.Store) Storage {
+	out := Storage{
+		Dir:           c.RootDirectory,
+		NoSync:        !c.Commit,
+		Redirect:      c.Redirect,
+		IgnoreForeign: c.IgnoreForeign,
+		MaxBlobBytes:  c.MaxBlobSize,
+	}
+	if c.Driver != config.DriverS3 {
+		return out
+	}
+	out.S3 = &s3.Config{
+		Endpoint:       c.S3.RegionEndpoint,
+		Region:         c.S3.Region,
+		Bucket:         c.S3.Bucket,
+		RootDirectory:  c.S3.RootDirectory,
+		AccessKey:      string(c.S3.AccessKey),
+		SecretKey:      s3.Secret(c.S3.SecretKey),
+		SessionToken:   s3.Secret(c.S3.SessionToken),
+		ForcePathStyle: c.S3.ForcePathStyle,
+		Insecure:       !c.S3.Secure,
+		SkipVerify:     c.S3.SkipVerify,
+		PartSize:       c.S3.ChunkSize,
+		UserAgent:      cmp.Or(c.S3.UserAgent, "holdfast"),
+		StorageClass:   c.S3.StorageClass,
+		Encrypt:        c.S3.Encrypt,
+		KeyID:          c.S3.KeyID,
+		UseDualstack:   c.S3.UseDualstack,
+		Accelerate:     c.S3.Accelerate,
+		UseFIPS:        c.S3.UseFIPSEndpoint,
+	}
+	return out
+}

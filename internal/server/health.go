@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Times of the readiness check.
+const (
+	probeInterval = 2 * time.Second
+	probeTimeout  = 2 * time.Second
+	unreadyAfter  = 5 * time.Second // without an answer of the store
+)
+
+// health answers the endpoints that load balancers and Kubernetes ask. Safe for concurrent use.
+type health struct {
+	started  atomic.Bool  // every store was opened
+	draining atomic.Bool  // SIGTERM came
+	refused  atomic.Value // string: why the store was refused after the start
+	seen     atomic.Int64 // when the store answered last, by this process's monotonic clock
+	born     time.Time
+}
+
+func newHealth() *health { return &health{born: time.Now()} }
+
+// answered notes that the store answered.
+func (h *health) answered() { h.seen.Store(int64(time.Since(h.born))) }
+
+// silentFor is how long the store has not answered.
+func (h *health) silentFor() time.Duration {
+	return time.Since(h.born) - time.Duration(h.seen.Load())
+}
+
+// watch asks the store every probeInterval until ctx ends. One late answer changes nothing: readiness goes
+// after unreadyAfter without any, and comes back with the first.
+func (h *health) watch(ctx context.Context, probe func(context.Context) error) {
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	for {
+		probeCtx, cancel := context.WithTimeout(ctx, probeTimeout)
+		if probe(probeCtx) == nil {
+			h.answered()
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// state is what /readyz says, and with which status. 404 while draining is what HAProxy's disable-on-404
+// understands: no new work, running work ends.
+func (h *health) state() (status int, text string) {
+	switch {
+	case h.draining.Load():
+		return http.StatusNotFound, "draining"
+	case !h.started.Load():
+		return http.StatusServiceUnavailable, "starting: the store has not answered yet"
+	case h.refused.Load() != nil:
+		return http.StatusServiceUnavailable, "the store was refused: " + h.refused.Load().(string)
+	case h.silentFor() > unreadyAfter:
+		return http.StatusServiceUnavailable, "the store is out of reach"
+	}
+	return http.StatusOK, "ready"
+}
+
+// register adds /livez, /readyz and /startupz.
+func (h *health) register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeHealth(w, http.StatusOK, "alive")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status, text := h.state()
+		writeHealth(w, status, text)
+	})
+	mux.HandleFunc("GET /startupz", func(w http.ResponseWriter, _ *http.Request) {
+		if !h.started.Load() {
+			writeHealth(w, http.StatusServiceUnavailable, "starting: the store has not answered yet")
+			return
+		}
+		writeHealth(w, http.StatusOK, "started")
+	})
+}
+
+func writeHealth(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": text}) // a prober that is gone needs no answer
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"holdfast/internal/s3"
+	"holdfast/internal/s3/probe"
+)
+
+// Probe makes the full self-test of every store of a configuration and writes what it found. Errors:
+// ErrRefused for a store that must not be used, record.ErrUnavailable for one that does not answer; of
+// all stores, not only of the first.
+func Probe(ctx context.Context, cfg Config, log *slog.Logger, out io.Writer) error {
+	err := probeStore(ctx, "storage", cfg.Storage, cfg.Version, log, out)
+	for _, path := range slices.Sorted(maps.Keys(cfg.SubPaths)) {
+		err = errors.Join(err, probeStore(ctx, "storage.subPaths."+path, cfg.SubPaths[path], cfg.Version, log, out))
+	}
+	return err
+}
+
+func probeStore(ctx context.Context, key string, cfg Storage, version string, log *slog.Logger, out io.Writer) (err error) {
+	if cfg.S3 == nil {
+		return probeLocal(ctx, key, cfg, version, log, out)
+	}
+	client, err := s3.New(ctx, *cfg.S3, log)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrRefused, key, err)
+	}
+	defer client.Close()
+	if !cfg.IgnoreForeign {
+		if err := lookBeside(ctx, client, cfg.S3.RootDirectory); err != nil {
+			return err
+		}
+	}
+	result, err := probe.Run(ctx, client, probe.Options{Version: version})
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, refusedOr(err))
+	}
+	_, err = fmt.Fprintf(out, "%s: bucket %s at %s passed the self-test: tier %s, If-Match %s, clock %s ahead\n",
+		key, client.Bucket(), orAWS(client.Endpoint()), result.Tier, result.Traits.ETagForm, result.ClockSkew)
+	for _, w := range result.Warnings {
+		_, printErr := fmt.Fprintf(out, "%s: warning: %s\n", key, w)
+		err = errors.Join(err, printErr)
+	}
+	return err
+}
+
+func orAWS(endpoint string) string {
+	if endpoint == "" {
+		return "AWS"
+	}
+	return endpoint
+}
+
+func probeLocal(ctx context.Context, key string, cfg Storage, version string, log *slog.Logger, out io.Writer) error {
+	if status, err := AskRunning(ctx, cfg.Dir); err == nil {
+		_, err = fmt.Fprintf(out, "%s: %s is in use by the server with pid %d at %s (%s): it says %q\n", key, cfg.Dir, status.PID, status.Address, status.Version, status.Ready)
+		return err
+	}
+	st, err := openStore(ctx, cfg, version, nil, log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	if err := st.close(); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	_, err = fmt.Fprintf(out, "%s: %s can be used\n", key, cfg.Dir)
+	return err
+}

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"holdfast/internal/api"
+	datas3 "holdfast/internal/data/s3"
+	"holdfast/internal/record"
+	"holdfast/internal/registry"
+)
+
+var (
+	// ErrRefused is something that an operator must change: a setting, an address in use, a store that
+	// answers and must not be used. Trying again does not help.
+	ErrRefused = errors.New("refused")
+	// ErrUnavailable is a store that did not answer in time at the start.
+	ErrUnavailable = errors.New("the store does not answer")
+)
+
+// Times of the HTTP server and of the start.
+const (
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 32 << 10
+	openTimeout       = 30 * time.Second // one attempt to open all stores
+	exitTimeout       = 10 * time.Second // with ExitIfUnavailable
+	retryDelay        = time.Second
+	groupDelay        = 50 * time.Millisecond // storage.commit: false
+)
+
+// Server is a running replica.
+type Server struct {
+	cfg    Config
+	log    *slog.Logger
+	health *health
+	api    atomic.Pointer[api.Handler]
+	budget *datas3.Budget
+	stores []*store
+}
+
+// Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
+// once it listens. Errors: ErrRefused, ErrUnavailable, or what went wrong while serving.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)) (err error) {
+	s := &Server{cfg: cfg, log: log, health: newHealth()}
+	if s.budget, err = datas3.NewBudget(cfg.MemoryBudget); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	opened, err := s.firstOpen(ctx)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", cfg.Address)
+	if err != nil {
+		return fmt.Errorf("%w: listen on %s: %w", ErrRefused, cfg.Address, err)
+	}
+	if ready != nil {
+		ready(listener.Addr())
+	}
+	return s.serve(ctx, listener, opened)
+}
+
+// firstOpen opens the stores before the server listens, so that what is refused never listens. false is a
+// store that does not answer.
+func (s *Server) firstOpen(ctx context.Context) (bool, error) {
+	deadline := time.Now().Add(exitTimeout)
+	for {
+		err := s.open(ctx)
+		switch {
+		case err == nil:
+			return true, nil
+		case ctx.Err() != nil:
+			return false, nil
+		case !errors.Is(err, record.ErrUnavailable):
+			return false, err
+		case !s.cfg.ExitIfUnavailable:
+			s.log.WarnContext(ctx, "the store does not answer: listening, not ready, trying on", "err", err)
+			return false, nil
+		case time.Now().After(deadline):
+			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		sleep(ctx, retryDelay)
+	}
+}
+
+// open opens all stores and puts the API over them into service.
+func (s *Server) open(ctx context.Context) error {
+	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	var opened []*store
+	one := func(cfg Storage) (*store, error) {
+		st, err := openStore(openCtx, cfg, s.cfg.Version, s.budget, s.log)
+		if err == nil {
+			opened = append(opened, st)
+		}
+		return st, err
+	}
+	root, err := one(s.cfg.Storage)
+	var routes []registry.Route
+	for _, path := range slices.Sorted(maps.Keys(s.cfg.SubPaths)) {
+		var sub *store
+		if err == nil {
+			sub, err = one(s.cfg.SubPaths[path])
+		}
+		if err == nil {
+			routes = append(routes, registry.Route{Path: strings.Trim(path, "/"), To: sub.registry})
+		}
+	}
+	if err != nil {
+		for _, st := range opened {
+			err = errors.Join(err, st.close())
+		}
+		return err
+	}
+	s.stores = opened
+	var r registry.Registry = root.registry
+	if len(routes) > 0 {
+		r = registry.NewRoutes(r, routes)
+	}
+	s.api.Store(api.New(r, api.Config{Progress: s.cfg.Progress, NoDelete: s.cfg.NoDelete}, s.log))
+	s.health.answered()
+	s.health.started.Store(true)
+	return nil
+}
+
+func (s *Server) close() error {
+	var errs []error
+	for _, st := range s.stores {
+		errs = append(errs, st.close())
+	}
+	return errors.Join(append(errs, s.budget.Close())...)
+}
+
+// serve runs the HTTP server until ctx ends and everything is drained.
+func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) error {
+	working, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	background := make(chan struct{})
+	go func() {
+		defer close(background)
+		if !opened {
+			if err := s.openLater(working); err != nil {
+				stop(err)
+				return
+			}
+		}
+		s.work(working)
+	}()
+	if s.cfg.Storage.S3 == nil && opened {
+		stopAdmin, err := s.listenAdmin(ctx, s.cfg.Storage.Dir, listener.Addr().String())
+		if err != nil {
+			s.log.WarnContext(ctx, "no socket for commands in the directory: they will say that it is in use", "err", err)
+		} else {
+			defer stopAdmin()
+		}
+	}
+	srv := &http.Server{
+		Handler:                      s.handler(),
+		ReadHeaderTimeout:            readHeaderTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:                  func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(listener) }()
+	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "version", s.cfg.Version, "ready", opened)
+	var failed error
+	select {
+	case failed = <-served:
+		stop(nil)
+	case <-working.Done():
+		if cause := context.Cause(working); ctx.Err() == nil && cause != nil {
+			failed = cause // refused after the start
+		}
+		failed = errors.Join(failed, s.drain(ctx, srv))
+	}
+	stop(nil)
+	<-background
+	return failed
+}
+
+// openLater opens the stores of a server that listens already. It returns an error when one is refused.
+func (s *Server) openLater(ctx context.Context) error {
+	for {
+		sleep(ctx, retryDelay)
+		err := s.open(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			s.log.InfoContext(ctx, "the store answers: ready")
+			return nil
+		case !errors.Is(err, record.ErrUnavailable):
+			return err
+		}
+	}
+}
+
+// work watches the stores, and tests in the background those that an earlier self-test vouched for.
+func (s *Server) work(ctx context.Context) {
+	for _, st := range s.stores {
+		if st.retest {
+			if err := st.selfTest(ctx, s.cfg.Version); errors.Is(err, ErrRefused) {
+				s.log.ErrorContext(ctx, "the store failed its self-test: not ready any more", "store", st.name, "err", err)
+				s.health.refused.Store(err.Error())
+			} else if err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "the store's self-test could not be made", "store", st.name, "err", err)
+			}
+		}
+	}
+	s.health.watch(ctx, func(ctx context.Context) error {
+		var errs []error
+		for _, st := range s.stores {
+			errs = append(errs, st.answers(ctx))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// handler serves the health endpoints and, once the stores are open, the API.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	s.health.register(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.health.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		switch r.URL.Path {
+		case "/livez", "/readyz", "/startupz":
+			mux.ServeHTTP(w, r)
+			return
+		}
+		if h := s.api.Load(); h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		api.WriteUnavailable(w, r)
+	})
+}
+
+// drain ends the server: not ready first, so that load balancers send no more, then what is in flight ends.
+func (s *Server) drain(ctx context.Context, srv *http.Server) error {
+	ctx = context.WithoutCancel(ctx)
+	s.health.draining.Store(true)
+	s.log.InfoContext(ctx, "draining", "delay", s.cfg.DrainDelay, "timeout", s.cfg.DrainTimeout)
+	sleep(ctx, s.cfg.DrainDelay)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		s.log.WarnContext(ctx, "requests were still in flight at the end of the drain; clients go on at other replicas", "err", err)
+		return srv.Close()
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,165 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"holdfast/internal/data"
+	datafile "holdfast/internal/data/file"
+	datas3 "holdfast/internal/data/s3"
+	"holdfast/internal/record"
+	recordbolt "holdfast/internal/record/bolt"
+	records3 "holdfast/internal/record/s3"
+	"holdfast/internal/registry"
+	"holdfast/internal/s3"
+	"holdfast/internal/s3/probe"
+)
+
+// ownDir is the directory of ours below a root directory, and the prefix of ours in a bucket.
+const ownDir = "holdfast"
+
+// probeKey is read to see whether a store answers.
+const probeKey = record.Key("cfg/format")
+
+// store is an open store with the registry over it.
+type store struct {
+	name     string
+	registry *registry.Local
+	records  record.Store
+	client   *s3.Client // nil for a local one
+	retest   bool       // the self-test's result is an earlier one: test in the background
+	closers  []func() error
+}
+
+// close ends the store: first what goes on after answers, then the drivers.
+func (s *store) close() error {
+	if s.registry != nil {
+		s.registry.Close()
+	}
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// answers makes one small request.
+func (s *store) answers(ctx context.Context) error {
+	_, err := s.records.Get(ctx, probeKey)
+	return err
+}
+
+// openStore opens one store. Errors: ErrRefused for what an operator must change, record.ErrUnavailable
+// for a store that does not answer.
+func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (*store, error) {
+	s := &store{}
+	segments, err := s.open(ctx, cfg, version, budget, log)
+	if err == nil {
+		s.registry, err = registry.New(ctx, s.records, segments, registry.Config{MaxBlobBytes: cfg.MaxBlobBytes, Redirect: cfg.Redirect}, log)
+		var format *registry.FormatError
+		if errors.As(err, &format) {
+			err = fmt.Errorf("%w: %s: %w", ErrRefused, s.name, err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *store) open(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {
+	if cfg.S3 != nil {
+		return s.openS3(ctx, cfg, version, budget, log)
+	}
+	return s.openLocal(ctx, cfg)
+}
+
+func (s *store) openLocal(ctx context.Context, cfg Storage) (data.Store, error) {
+	s.name = cfg.Dir
+	if !cfg.IgnoreForeign {
+		whose, err := foreignFiles(cfg.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		if whose != "" {
+			return nil, refuseForeign(cfg.Dir, whose)
+		}
+	}
+	dir := filepath.Join(cfg.Dir, ownDir)
+	boltConfig := recordbolt.Config{Dir: dir}
+	if cfg.NoSync {
+		boltConfig.GroupDelay = groupDelay
+	}
+	records, err := recordbolt.Open(ctx, boltConfig)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	s.records = records
+	s.closers = append(s.closers, records.Close)
+	segments, err := datafile.Open(ctx, datafile.Config{Dir: filepath.Join(dir, "data"), Sync: !cfg.NoSync})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	s.closers = append(s.closers, segments.Close)
+	return segments, nil
+}
+
+func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {
+	client, err := s3.New(ctx, *cfg.S3, log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	s.client = client
+	s.name = "bucket " + client.Bucket()
+	s.closers = append(s.closers, func() error { client.Close(); return nil })
+	if !cfg.IgnoreForeign {
+		if err := lookBeside(ctx, client, cfg.S3.RootDirectory); err != nil {
+			return nil, err
+		}
+	}
+	result, err := probe.Ensure(ctx, client, version)
+	if err != nil {
+		return nil, refusedOr(err)
+	}
+	s.retest = result.Cached
+	for _, warning := range result.Warnings {
+		log.WarnContext(ctx, "the store's self-test warns", "bucket", client.Bucket(), "warning", warning)
+	}
+	log.InfoContext(ctx, "the store passed its self-test", "bucket", client.Bucket(), "endpoint", client.Endpoint(), "tier", result.Tier, "earlier", result.Cached)
+	s.records = records3.New(client, "")
+	return datas3.New(client, "", budget), nil
+}
+
+func lookBeside(ctx context.Context, client *s3.Client, root string) error {
+	keys, err := client.Beside(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // the self-test makes the same request and names its failure
+	}
+	if whose := foreignLayout(keys); whose != "" {
+		return refuseForeign(fmt.Sprintf("bucket %s, root directory %q,", client.Bucket(), root), whose)
+	}
+	return nil
+}
+
+// refusedOr marks an error of the self-test: a store that answers and must not be used is refused, else
+// the error stays what it is.
+func refusedOr(err error) error {
+	var refused *probe.Refused
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err
+}
+
+// selfTest makes the full self-test of a store that was opened by an earlier result.
+func (s *store) selfTest(ctx context.Context, version string) error {
+	result, err := probe.Run(ctx, s.client, probe.Options{Version: version})
+	if err != nil {
+		return refusedOr(err)
+	}
+	s.client.SetTraits(result.Traits)
+	return probe.Save(ctx, s.client, result)
+}
