@@ -52,6 +52,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && !rec.wrote {
 		var errs []*oci.Error
 		if status, errs = answerFor(r.Context(), err); status != statusClientGone {
+			h.drain(rec, r, status)
 			writeError(rec, r, status, errs)
 		}
 	}

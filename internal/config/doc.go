@@ -5,6 +5,9 @@
 // file are reported at once, with line and column. Values may name environment variables, ${NAME} or
 // ${NAME:-default}, and secrets may be read from files; the environment overrides nothing by itself.
 //
+// TLS, authentication and access control are not enforced in this version. A file that configures any of
+// them, by any key with a value that is not empty, is refused as a whole: it would run open.
+//
 // The package opens no store and imports none of ours: the server turns the tree into the parts'
 // own configurations. Start with Load and Config; a new key is one line in the table.
 package config

@@ -14,7 +14,8 @@ func (w *walker) expand(n *node, path string) {
 		if !strings.Contains(n.text, "${") {
 			return
 		}
-		text, used, problem := substitute(n.text, w.env)
+		text, used, problem := substitute(n.text, w.env, maxFileBytes-w.expanded)
+		w.expanded += len(text)
 		if problem != nil {
 			problem.Pos, problem.Path = n.Pos, path
 			w.problem(*problem)
@@ -36,13 +37,16 @@ func (w *walker) expand(n *node, path string) {
 	}
 }
 
-// substitute returns the text with its variables replaced, and whether there were any. What stands between
-// the braces is shown only where it is a name.
-func substitute(text string, env func(string) (string, bool)) (string, bool, *Problem) {
+// substitute returns the text with its variables replaced, at most limit bytes, and whether there were any
+// variables. What stands between the braces is shown only where it is a name.
+func substitute(text string, env func(string) (string, bool), limit int) (string, bool, *Problem) {
 	var b strings.Builder
 	used := false
 	for {
 		before, rest, found := strings.Cut(text, "${")
+		if b.Len()+len(before) > limit {
+			return "", false, &Problem{Wrong: "makes the file too large with what the environment says", Want: fmt.Sprintf("at most %d bytes", maxFileBytes)}
+		}
 		if !found {
 			b.WriteString(text)
 			return b.String(), used, nil

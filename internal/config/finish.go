@@ -30,12 +30,10 @@ func (w *walker) finish(c *Config) {
 
 // place is where a key is, or the nearest section above it that the file has.
 func (w *walker) place(path string) Pos {
-	for {
-		if n, found := w.nodes[path]; found {
-			return n.Pos
-		}
-		path = path[:max(0, strings.LastIndexByte(path, '.'))]
+	for w.nodes[path] == nil {
+		path = path[:max(0, strings.LastIndexByte(path, '.'))] // "" is the file
 	}
+	return w.nodes[path].Pos
 }
 
 func (w *walker) wrongAt(path, what, got, want string) {

@@ -46,12 +46,13 @@ func load(file string, text []byte, env func(string) (string, bool), readSecret 
 		env = func(string) (string, bool) { return "", false }
 	}
 	w := &walker{root: table(), env: env, readSecret: readSecret,
-		warned: map[string]int{}, nodes: map[string]*node{"": {Pos: Pos{File: file}}}, routes: map[string]string{}, meant: map[string]bool{}}
+		warned: map[string]int{}, nodes: map[string]*node{}, routes: map[string]string{}, meant: map[string]bool{}}
 	c := Default()
 	c.Storage.Store = defaultStore()
 	if n, problem := parse(file, text); problem != nil {
 		w.problem(*problem)
 	} else {
+		w.nodes[""] = n
 		w.expand(n, "")
 		w.section(w.root, n, "", &target{config: c, store: &c.Storage.Store})
 		w.finish(c)

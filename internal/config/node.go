@@ -53,7 +53,7 @@ func (n *node) empty() bool {
 		f, err := strconv.ParseFloat(n.text, 64)
 		return err == nil && f == 0
 	case textNode:
-		return n.text == "" || n.text == "false"
+		return n.text == ""
 	case listNode:
 		for _, item := range n.items {
 			if !item.empty() {

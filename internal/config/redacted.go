@@ -78,6 +78,8 @@ func scalarNode(p any) *yaml.Node {
 		err = n.Encode(formatLevel(value))
 	case Secret:
 		err = n.Encode(value.String())
+	case string:
+		err = n.Encode(strings.ReplaceAll(value, "${", "$${")) // it is no variable any more
 	default:
 		err = n.Encode(value)
 	}

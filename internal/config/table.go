@@ -112,8 +112,12 @@ func (s *spec) missed(n *node, value any) bool {
 	case s.usual != nil:
 		return value != s.usual && value != ""
 	case s.state == enabled:
-		on := n.member("enable")
-		return on == nil || !on.empty()
+		enable := n.member("enable")
+		if enable == nil {
+			return true
+		}
+		on, problem := parseBool(enable)
+		return problem != nil || on == true
 	case value != nil && reflect.ValueOf(value).IsZero():
 		return false
 	}

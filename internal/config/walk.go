@@ -12,6 +12,7 @@ type walker struct {
 	env        func(string) (string, bool)
 	readSecret func(path string) (secretFile, error)
 	report     Report
+	expanded   int               // bytes of texts after their variables were replaced
 	warned     map[string]int    // text of a warning: its index
 	nodes      map[string]*node  // of the keys that the file has, by path
 	meant      map[string]bool   // paths of keys that the file has with a letter wrong
@@ -104,7 +105,7 @@ func (w *walker) member(s *spec, n *node, m member, path string, t *target) {
 			w.subPath(s, m, path, t)
 			return
 		}
-		w.visit(s.each, m.value, join(path, m.name), t)
+		w.visit(s.each, m.value, join(path, showKey(m.name)), t)
 		return
 	}
 	if child := s.children[fold(m.name)]; child != nil {
@@ -132,7 +133,7 @@ func (w *walker) member(s *spec, n *node, m member, path string, t *target) {
 func (w *walker) subPath(s *spec, m member, path string, t *target) {
 	stores := s.into(t).(*map[string]Store)
 	route := strings.Trim(m.name, "/")
-	at := join(path, m.name)
+	at := join(path, showKey(m.name))
 	if m.value.kind == nullNode || m.value.broken {
 		return
 	}
@@ -216,7 +217,7 @@ func (w *walker) unknown(s *spec, m member, path string) {
 		}
 	}
 	want := ""
-	if near := nearest(m.name, names); near != "" {
+	if near := nearest(strings.TrimSuffix(showKey(m.name), "…"), names); near != "" {
 		want = show(near)
 		w.meant[join(path, strings.TrimSuffix(near, "File"))] = true
 	} else if elsewhere := w.find(w.root, fold(m.name), ""); elsewhere != "" {

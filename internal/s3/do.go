@@ -26,6 +26,7 @@ const (
 	backoffSlow  = 250 * time.Millisecond // base after SlowDown
 	backoffMax   = time.Second
 	bytesPerSec  = 1 << 20 // slowest upload that is waited for
+	smallBody    = 1 << 20
 )
 
 // metadata is a small request that may be repeated.
@@ -41,6 +42,15 @@ func once(name string) op {
 // upload is a body of size bytes that may be sent again: 60 s, and a second for each MiB.
 func upload(name string, size int64) op {
 	return op{name: name, attempts: maxAttempts, attempt: stallTime, total: 60*time.Second + transferTime(size)}
+}
+
+// answerTime is how long the answer to a body of size bytes is waited for once its last byte is on the way. A small
+// object is a matter of seconds, so that a store that hangs is noticed as with any small request.
+func answerTime(size int64) time.Duration {
+	if size <= smallBody {
+		return attemptTime + transferTime(size)
+	}
+	return stallTime + transferTime(size)
 }
 
 func transferTime(size int64) time.Duration {

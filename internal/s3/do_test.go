@@ -139,6 +139,11 @@ func TestUploadProgress(t *testing.T) {
 		if KindOf(err) != Timeout || took > 3*stallTime+3*time.Second {
 			t.Errorf("a stalled store: %v after %s", err, took)
 		}
+		begin := time.Now()
+		_, err = fakeClient(t, hang).PutObject(t.Context(), "k", [][]byte{chunk[:1000]}, 1000)
+		if took := time.Since(begin); KindOf(err) != Timeout || took > metadataTime {
+			t.Errorf("a small object and a store that hangs: %v after %s", err, took)
+		}
 	})
 }
 

@@ -50,7 +50,7 @@ func (c *Client) CreateUpload(ctx context.Context, key string) (string, error) {
 func (c *Client) UploadPart(ctx context.Context, key, id string, number int32, chunks [][]byte, size int64) (Part, error) {
 	part := Part{Number: number}
 	err := c.do(ctx, upload("UploadPart", size), func(w *watch) error {
-		body := newPayload(w, chunks, size, stallTime, stallTime+transferTime(size))
+		body := newPayload(w, chunks, size, stallTime, answerTime(size))
 		defer body.detach()
 		out, err := c.sdk.UploadPart(w.ctx, &s3.UploadPartInput{
 			Bucket: c.bucket(), Key: c.key(key),

@@ -124,7 +124,7 @@ func (c *Client) PutValue(ctx context.Context, key string, value []byte, cond Co
 	}
 	in.IfNoneMatch, in.IfMatch = cond.headers()
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)), attemptTime)
+	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)), attemptTime+transferTime(int64(len(value))))
 }
 
 // PutObject writes an object of size bytes from chunks, repeated where that may help. It keeps no
@@ -137,7 +137,7 @@ func (c *Client) PutObject(ctx context.Context, key string, chunks [][]byte, siz
 		StorageClass:  c.storageClass(),
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, upload(opPutObject, size), in, chunks, size, stallTime+transferTime(size), unsigned)
+	return c.put(ctx, upload(opPutObject, size), in, chunks, size, answerTime(size), unsigned)
 }
 
 func (c *Client) put(ctx context.Context, o op, in *s3.PutObjectInput, chunks [][]byte, size int64, after time.Duration, options ...func(*s3.Options)) (Info, error) {

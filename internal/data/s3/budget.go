@@ -174,16 +174,18 @@ func (b *Budget) remove(wait *waiter) {
 	}
 }
 
-// attach counts a chunk into the writer's unfinished part; false when the writer was sealed.
-func (b *Budget) attach(w *writer) bool {
+// attach counts a chunk into the writer's unfinished part; false when the writer was sealed. The caller
+// seals the victims, without holding a writer's lock: those who had to wait while the chunk belonged
+// to no part may need them now.
+func (b *Budget) attach(w *writer) (ok bool, victims []*writer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	acc := b.writers[w]
 	if acc.sealed {
-		return false
+		return false, nil
 	}
 	acc.holding++
-	return true
+	return true, b.relieve()
 }
 
 // detach counts the writer's unfinished part of n chunks as on its way back.

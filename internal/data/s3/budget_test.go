@@ -55,13 +55,13 @@ func pull(t *testing.T, store *datas3.Store, ids []data.ID) (content []byte) {
 // TestIdleClients: clients that have sent something and send no more hold all the memory; a fast one
 // comes through, and theirs is not lost.
 func TestIdleClients(t *testing.T) {
-	const budget, idle = 8 << 20, 40
+	const budget, idle = 4 << 20, 20
 	server := s3test.Servers(t)[0]
 	store, _ := open(t, server, newBudget(t, budget), nil)
 	contents := make([][]byte, idle)
 	writers := make([]data.Writer, idle)
 	ids := make([]data.ID, idle)
-	// A chunk and a bit each: 80 chunks, and there are 32. So some of these are sealed already.
+	// A chunk and a bit each: 40 chunks, and there are 16. So some of these are sealed already.
 	taken := make([]int, idle)
 	for i := range writers {
 		contents[i], ids[i] = random(t, 300_000), newID(t)
@@ -99,28 +99,26 @@ func TestIdleClients(t *testing.T) {
 
 // TestManyWriters: far more memory is wanted than there is; all come through, with their own bytes.
 func TestManyWriters(t *testing.T) {
-	s3test.Each(t, func(t *testing.T, server s3test.Server) {
-		const writers, size = 20, 2 << 20
-		store, _ := open(t, server, newBudget(t, 4<<20), nil)
-		var wg sync.WaitGroup
-		segments := make([]int, writers)
-		for i := range writers {
-			wg.Go(func() {
-				content := random(t, size)
-				ids, err := push(t, store, content)
-				if err != nil {
-					t.Errorf("push: %v", err)
-					return
-				}
-				segments[i] = len(ids)
-				if !bytes.Equal(pull(t, store, ids), content) {
-					t.Error("content differs")
-				}
-			})
-		}
-		wg.Wait()
-		t.Logf("segments: %v", segments)
-	})
+	const writers, size = 20, 2 << 20
+	store, _ := open(t, s3test.Servers(t)[0], newBudget(t, 4<<20), nil)
+	var wg sync.WaitGroup
+	segments := make([]int, writers)
+	for i := range writers {
+		wg.Go(func() {
+			content := random(t, size)
+			ids, err := push(t, store, content)
+			if err != nil {
+				t.Errorf("push: %v", err)
+				return
+			}
+			segments[i] = len(ids)
+			if !bytes.Equal(pull(t, store, ids), content) {
+				t.Error("content differs")
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("segments: %v", segments)
 }
 
 // TestAbandoned: writers that wait for memory leave when their context ends, and give back what they hold.

@@ -1,6 +1,9 @@
 package s3_test
 
 import (
+	"context"
+	"io"
+	"iter"
 	"testing"
 
 	"holdfast/internal/data"
@@ -31,10 +34,29 @@ func TestStore(t *testing.T) {
 	s3test.Each(t, func(t *testing.T, server s3test.Server) {
 		const parts = 7
 		datatest.Options{PartSize: s3.MinPartSize, MaxBytes: parts * s3.MinPartSize}.Run(t, func(t *testing.T) data.Store {
-			client := server.Client(t, func(c *s3.Config) { c.PartSize = s3.MinPartSize })
-			store := datas3.New(client, "", newBudget(t, 64<<20))
+			cfg := server.Config(t)
+			cfg.PartSize = s3.MinPartSize
+			budget := newBudget(t, 64<<20)
+			store := datas3.New(server.Open(t, cfg), "", budget)
 			store.LimitParts(parts)
-			return store
+			cfg.Endpoint = server.Endpoints[len(server.Endpoints)-1]
+			return gateways{store, datas3.New(server.Open(t, cfg), "", budget)}
 		})
 	})
+}
+
+// gateways writes through one process of a store and reads through another.
+type gateways struct {
+	data.Store
+	reads data.Store
+}
+
+func (g gateways) Open(ctx context.Context, id data.ID, offset, length int64) (io.ReadCloser, error) {
+	return g.reads.Open(ctx, id, offset, length)
+}
+
+func (g gateways) Stat(ctx context.Context, id data.ID) (int64, error) { return g.reads.Stat(ctx, id) }
+
+func (g gateways) List(ctx context.Context, after data.ID) iter.Seq2[data.Entry, error] {
+	return g.reads.List(ctx, after)
 }

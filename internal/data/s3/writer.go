@@ -138,18 +138,29 @@ func (w *writer) grow(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	n, victims, err := w.attach(c, p)
+	for _, v := range victims {
+		v.seal()
+	}
+	return n, err
+}
+
+func (w *writer) attach(c, p []byte) (n int, victims []*writer, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err = w.usable()
-	if err == nil && !w.store.budget.attach(w) {
-		err = data.ErrFull
+	if err == nil {
+		var ok bool
+		if ok, victims = w.store.budget.attach(w); !ok {
+			err = data.ErrFull
+		}
 	}
 	if err != nil {
 		w.store.budget.giveBack(c)
-		return 0, err
+		return 0, nil, err
 	}
 	w.chunks = append(w.chunks, c[:0])
-	return w.copy(p), nil
+	return w.copy(p), victims, nil
 }
 
 // flush starts the upload of a full part, when fewer than four are under way.

@@ -79,7 +79,6 @@ func TestFullDisk(t *testing.T) {
 	}
 	check(store)
 	lift()
-	check(store)
 	must(t, store, "after", value, record.IfAbsent())
 	if err := store.Close(); err != nil {
 		t.Fatal(err)

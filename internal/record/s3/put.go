@@ -16,6 +16,7 @@ const (
 	writeTime = 5 * time.Second // a conditional write, its looks and its tries
 	writeTry  = 3
 	pauseBase = 20 * time.Millisecond
+	pauseSlow = 400 * time.Millisecond // after SlowDown or 429: R2 takes one write a second per key
 )
 
 var errOutcome = errors.New("the outcome is unknown")
@@ -89,7 +90,7 @@ func (w *write) run(caller context.Context) (record.Stamp, error) {
 	defer cancel()
 	var last error
 	for try := range writeTry {
-		if try > 0 && !pause(ctx, try) {
+		if try > 0 && !pause(ctx, try, s3.KindOf(last)) {
 			break
 		}
 		stamp, err := w.send(ctx)
@@ -199,8 +200,12 @@ func (w *write) look(ctx context.Context) (record.Record, state, error) {
 }
 
 // pause waits before another try, with jitter; false when there is no time for one.
-func pause(ctx context.Context, try int) bool {
-	d := time.Duration(rand.Int64N(int64(pauseBase << try))) //nolint:gosec // G404: jitter is no secret
+func pause(ctx context.Context, try int, kind s3.Kind) bool {
+	base := pauseBase
+	if kind == s3.Throttled {
+		base = pauseSlow
+	}
+	d := time.Duration(rand.Int64N(int64(base << try))) //nolint:gosec // G404: jitter is no secret
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/record"
 	"holdfast/internal/s3"
@@ -238,4 +239,27 @@ func scratch(t *testing.T, client *s3.Client) (keys []string) {
 		keys = append(keys, item.Key)
 	}
 	return keys
+}
+
+// TestMeet lets two replicas meet: on a good store, and on one that forgets the condition at one node.
+func TestMeet(t *testing.T) {
+	server := s3test.Servers(t)[0]
+	node := server.Proxy(t, s3test.IgnoreHeader("If-None-Match"))
+	meet := func(endpoints ...string) error {
+		cfg := server.Config(t)
+		var group errgroup.Group
+		for _, endpoint := range endpoints {
+			cfg.Endpoint = endpoint
+			client := server.Open(t, cfg)
+			group.Go(func() error { return probe.Meet(t.Context(), client) })
+		}
+		return group.Wait()
+	}
+	if err := meet(server.Endpoints...); err != nil {
+		t.Errorf("a good store: %v", err)
+	}
+	var refused *probe.Refused
+	if err := meet(server.Endpoints[0], node.Endpoints[0]); !errors.As(err, &refused) || refused.Reason != probe.Conditions {
+		t.Errorf("a store whose nodes decide for themselves: %v", err)
+	}
 }

@@ -11,9 +11,9 @@ import (
 type Tier string
 
 const (
-	// TierA: conditional PUT and conditional DELETE decide races.
+	// TierA means that conditional PUT and conditional DELETE decide races.
 	TierA Tier = "A"
-	// TierB: conditional PUT decides races; tombstones are kept, for DELETE does not.
+	// TierB means that conditional PUT decides races: tombstones are kept, for DELETE does not.
 	TierB Tier = "B"
 )
 

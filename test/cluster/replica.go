@@ -1,0 +1,78 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// config returns replica n's configuration: the published sample for S3 with
+// this machine's addresses, or, without a bucket, a folder of its own.
+func (c *Cluster) config(n, port int) map[string]any {
+	storage := map[string]any{
+		"rootDirectory": filepath.Join(c.dir, "replica-"+strconv.Itoa(n)),
+		"dedupe":        true,
+	}
+	if len(c.S3) > 0 {
+		// The second replica uses the second gateway, so that the replicas agree
+		// through the store and not through one server's memory.
+		endpoint := c.S3[(n-1)%min(2, len(c.S3))]
+		host := endpoint
+		if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
+			host = u.Scheme + "://" + u.Host
+		}
+		storage["storageDriver"] = map[string]any{
+			"name":           "s3",
+			"rootdirectory":  "/zot",
+			"region":         Region,
+			"regionendpoint": host,
+			"bucket":         c.Bucket,
+			"accesskey":      AccessKey,
+			"secretkey":      SecretKey,
+			"secure":         false,
+			"skipverify":     false,
+		}
+	}
+	cfg := map[string]any{
+		"distSpecVersion": "1.1.1",
+		"storage":         storage,
+		// No drainDelay: HAProxy, as published, would not notice that a replica drains.
+		"http": map[string]any{"address": "127.0.0.1", "port": strconv.Itoa(port), "drainDelay": "0s"},
+		"log":  map[string]any{"level": "debug"},
+	}
+	if c.opt.Edit != nil {
+		c.opt.Edit(cfg)
+	}
+	return cfg
+}
+
+// startReplica runs "holdfast serve" with replica n's configuration and waits
+// until it says that it is ready.
+func (c *Cluster) startReplica(ctx context.Context, n int) error {
+	port := c.ports[n-1]
+	if err := free(ctx, port, "replica "+strconv.Itoa(n)); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(c.config(n, port), "", "  ")
+	if err != nil {
+		return fmt.Errorf("cluster: write configuration: %w", err)
+	}
+	file := filepath.Join(c.dir, "config-"+strconv.Itoa(n)+".json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return fmt.Errorf("cluster: write configuration: %w", err)
+	}
+	p, err := c.group.start(ctx, command{
+		name: "replica-" + strconv.Itoa(n), path: c.opt.Binary, args: []string{"serve", file}, env: c.opt.Env,
+	})
+	if err != nil {
+		return err
+	}
+	c.replicas[n-1] = p
+	return p.ready(ctx, 30*time.Second, answers("http://"+address(port)+"/readyz", http.StatusOK))
+}
