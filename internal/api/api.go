@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"holdfast/internal/oci"
@@ -80,6 +81,9 @@ func (h *Handler) serve(w *recorder, r *http.Request) (err error) {
 			return nil
 		}
 		return h.catalog(w, r)
+	}
+	if rt.endpoint == endpointNone && !strings.HasPrefix(r.URL.EscapedPath(), "/v2/") {
+		return methodNotAllowed(w, rt, r) // no path of the API at all
 	}
 	repo, err := oci.ParseRepository(rt.name)
 	if err != nil {

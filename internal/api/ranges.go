@@ -51,8 +51,8 @@ type byteRange struct {
 // that the blob does not have: 416.
 func parseRange(header string, size int64) (rng byteRange, ok bool) {
 	whole := byteRange{length: size, whole: true}
-	set, isBytes := strings.CutPrefix(strings.TrimSpace(header), "bytes=")
-	if !isBytes || strings.Contains(set, ",") {
+	unit, set, found := strings.Cut(strings.TrimSpace(header), "=")
+	if !found || !strings.EqualFold(unit, "bytes") || strings.Contains(set, ",") {
 		return whole, true
 	}
 	from, to, found := strings.Cut(strings.TrimSpace(set), "-")
