@@ -18,10 +18,10 @@ func goodNameRows() []Row {
 			r.Name = name[:60] + "... is a repository"
 		}
 		if name == "{filled}" {
-			r.Name = "a name of 255 characters is a repository"
+			r.Name = "a name of 227 characters, the longest that versitygw stores, is a repository"
 		}
 		r.Given = []Step{
-			func(e *Env) { e.vars["filled"] = e.vars["repo"] + "/" + strings.Repeat("a", 254-len(e.vars["repo"])) },
+			func(e *Env) { e.vars["filled"] = e.vars["repo"] + "/" + strings.Repeat("a", 226-len(e.vars["repo"])) },
 			func(e *Env) { e.vars["repo"] = e.text(name) },
 			image("m", "v1"),
 		}
