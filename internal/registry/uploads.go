@@ -145,7 +145,7 @@ func restoreHash(alg digest.Algorithm, head uploadHead) (hash.Hash, error) {
 	if head.HashVersion != hashVersion || head.Algorithm != string(alg) {
 		return nil, fmt.Errorf("registry: an upload's hash state is of version %d for %s, this version reads %d for %s", head.HashVersion, head.Algorithm, hashVersion, alg)
 	}
-	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(head.Hash); err != nil { //nolint:errcheck,forcetypeassert // crypto/sha256 and crypto/sha512 have it
+	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(head.Hash); err != nil {
 		return nil, fmt.Errorf("registry: an upload's hash state: %w", err)
 	}
 	return h, nil
@@ -153,7 +153,7 @@ func restoreHash(alg digest.Algorithm, head uploadHead) (hash.Hash, error) {
 
 // grown is the session after n more bytes.
 func grown(s stored[uploadHead], repo oci.Repository, alg digest.Algorithm, segments []segment, n int64, h hash.Hash) (uploadHead, error) {
-	state, err := h.(encoding.BinaryMarshaler).MarshalBinary() //nolint:errcheck,forcetypeassert // as in restoreHash
+	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return uploadHead{}, fmt.Errorf("registry: save an upload's hash state: %w", err)
 	}

@@ -53,7 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) []registry.Registry) {
 		{"what is not there", (*suite).unknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.run(&suite{T: t, replicas: open(t), rand: rand.New(rand.NewPCG(1, uint64(len(test.name))))}) //nolint:gosec // test content
+			test.run(&suite{T: t, replicas: open(t), rand: rand.New(rand.NewPCG(1, uint64(len(test.name))))})
 		})
 	}
 }
