@@ -75,8 +75,8 @@ func (l *Local) touchLink(ctx context.Context, key record.Key, link stored[linkH
 	return link, errContended("renew a link")
 }
 
-// rounds bounds every loop that looks again after a lost race.
-const rounds = 8
+// rounds bounds every loop that looks again after a lost race: of so many writers of one key each wins.
+const rounds = 64
 
 // localBytes are a blob's bytes in segments.
 type localBytes struct {
