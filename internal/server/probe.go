@@ -33,14 +33,14 @@ func probeStore(ctx context.Context, key string, cfg Storage, version string, lo
 		return fmt.Errorf("%w: %s: %w", ErrRefused, key, err)
 	}
 	defer client.Close()
+	result, err := probe.Run(ctx, client, probe.Options{Version: version})
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, refusedOr(err))
+	}
 	if !cfg.IgnoreForeign {
 		if err := lookBeside(ctx, client, cfg.S3.RootDirectory); err != nil {
 			return err
 		}
-	}
-	result, err := probe.Run(ctx, client, probe.Options{Version: version})
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, refusedOr(err))
 	}
 	_, err = fmt.Fprintf(out, "%s: bucket %s at %s passed the self-test: tier %s, If-Match %s, clock %s ahead\n",
 		key, client.Bucket(), orAWS(client.Endpoint()), result.Tier, result.Traits.ETagForm, result.ClockSkew)

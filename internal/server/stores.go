@@ -115,14 +115,14 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 	s.client = client
 	s.name = "bucket " + client.Bucket()
 	s.closers = append(s.closers, func() error { client.Close(); return nil })
+	result, err := probe.Ensure(ctx, client, version)
+	if err != nil {
+		return nil, refusedOr(err)
+	}
 	if !cfg.IgnoreForeign {
 		if err := lookBeside(ctx, client, cfg.S3.RootDirectory); err != nil {
 			return nil, err
 		}
-	}
-	result, err := probe.Ensure(ctx, client, version)
-	if err != nil {
-		return nil, refusedOr(err)
 	}
 	s.retest = result.Cached
 	for _, warning := range result.Warnings {
@@ -133,10 +133,12 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 	return datas3.New(client, "", budget), nil
 }
 
+// lookBeside refuses a root directory that holds another registry's data. It comes after the self-test,
+// which names what is wrong with a store that does not answer.
 func lookBeside(ctx context.Context, client *s3.Client, root string) error {
 	keys, err := client.Beside(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // the self-test makes the same request and names its failure
+		return fmt.Errorf("%w: look for another registry's data: %w", record.ErrUnavailable, err)
 	}
 	if whose := foreignLayout(keys); whose != "" {
 		return refuseForeign(fmt.Sprintf("bucket %s, root directory %q,", client.Bucket(), root), whose)
