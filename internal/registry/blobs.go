@@ -139,7 +139,8 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
 	v.hash.Write(p[:n])
 	v.rest -= int64(n)
-	short := v.rest > 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
+	// A store that is out of reach says nothing about the bytes, however its connection broke.
+	short := v.rest > 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && !errors.Is(err, data.ErrUnavailable)
 	wrong := v.rest <= 0 && (n > 0 || errors.Is(err, io.EOF)) && digest.NewDigest(v.bytes.digest.Algorithm(), v.hash) != v.bytes.digest
 	if !short && !wrong {
 		return n, err

@@ -221,6 +221,27 @@ func TestDamagedBytesAreNeverServedWholeAndAPushRepairs(t *testing.T) {
 	}
 }
 
+type broken struct{ io.ReadCloser }
+
+func (broken) Read([]byte) (int, error) {
+	return 0, fmt.Errorf("%w: %w", data.ErrUnavailable, io.ErrUnexpectedEOF)
+}
+
+func TestABrokenConnectionToTheStoreMarksNothingCorrupt(t *testing.T) {
+	s := newStores(t)
+	var on atomic.Bool
+	l := s.open(s.records, damaged{s.segments, &on, func(r io.ReadCloser) io.ReadCloser { return broken{r} }})
+	d := s.push(l, "a", "a layer")
+	on.Store(true)
+	if _, err := read(t, l, "a", d); !errors.Is(err, data.ErrUnavailable) {
+		t.Fatalf("error %v, want ErrUnavailable", err)
+	}
+	on.Store(false)
+	if got, err := read(t, l, "a", d); err != nil || string(got) != "a layer" {
+		t.Fatalf("afterwards %q, %v", got, err)
+	}
+}
+
 // failing is a store whose requests fail from the n-th on, before or after they were applied.
 type failing struct {
 	record.Store
