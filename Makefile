@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 TOOLS := $(or $(HOLDFAST_TOOLS),$(HOME)/.cache/holdfast/tools)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-PACKAGES = $$(go list ./... | grep -v /test/conformance)
+PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more)")
 
 .PHONY: help
 help: ## show this list

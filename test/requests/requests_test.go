@@ -34,7 +34,7 @@ var rows = []row{
 	}, 1, 0},
 	{"HEAD blob, link older than half the grace", func(r *replica, repo string) func() {
 		d := r.pushBlob(repo, blob(100))
-		old := r.cluster.replica(13 * time.Hour)
+		old := r.replica(13 * time.Hour)
 		return func() { old.do("HEAD", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200) }
 	}, 2, 0},
 	{"GET blob", func(r *replica, repo string) func() {
@@ -109,7 +109,7 @@ var rows = []row{
 	{"PUT manifest, new tag, replica just started", func(r *replica, repo string) func() {
 		r.pushManifest(repo, "first", r.image(repo, refs, ""))
 		m := r.image(repo, refs, "")
-		cold := r.cluster.replica(0)
+		cold := r.replica(0)
 		return func() { cold.pushManifest(repo, "second", m) }
 	}, refs + 7 + 1, 0},
 	{"PUT manifest, the first of a repository", func(r *replica, repo string) func() {
@@ -187,7 +187,7 @@ var rows = []row{
 		return func() { r.do("GET", "/v2/"+repo+"/referrers/"+string(digest.FromBytes(m)), nil, nil, 200) }
 	}, 1, 0},
 	{"start of a replica", func(r *replica, _ string) func() {
-		return func() { r.cluster.replica(0) }
+		return func() { r.replica(0) }
 	}, 2, 0},
 }
 
