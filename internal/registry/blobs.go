@@ -62,7 +62,7 @@ func (l *Local) blob(d oci.Digest, link stored[linkHead]) *Blob {
 // touchLink renews a present link that is older than half the grace, so that what a client was told
 // exists survives until the manifest that it pushes next. It returns the link as it is now, present or not.
 func (l *Local) touchLink(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
-	for range rounds {
+	for range rounds(ctx) {
 		if !link.present() || l.records.Now().Sub(link.Modified) < l.ages.Grace/2 {
 			return link, nil
 		}
@@ -74,9 +74,6 @@ func (l *Local) touchLink(ctx context.Context, key record.Key, link stored[linkH
 	}
 	return link, errContended("renew a link")
 }
-
-// rounds bounds every loop that looks again after a lost race: of so many writers of one key each wins.
-const rounds = 64
 
 // localBytes are a blob's bytes in segments.
 type localBytes struct {

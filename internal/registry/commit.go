@@ -202,7 +202,7 @@ type commit struct {
 func (c *commit) putLink(ctx context.Context) error {
 	key := linkKey(c.repo, c.digest)
 	var old stored[linkHead]
-	for range rounds {
+	for range rounds(ctx) {
 		head := linkHead{}
 		head.State = pending
 		link, err := write(ctx, c.l, key, old, head, nil, false)
@@ -221,7 +221,7 @@ func (c *commit) putLink(ctx context.Context) error {
 // settle runs from the pending link to the live one.
 func (c *commit) settle(ctx context.Context) error {
 	key := linkKey(c.repo, c.digest)
-	for round := range rounds {
+	for round := range rounds(ctx) {
 		if round > 0 {
 			if err := c.putLink(ctx); err != nil {
 				return err
@@ -249,7 +249,7 @@ func (c *commit) settle(ctx context.Context) error {
 		if !isConflict(err) {
 			return err
 		}
-		if c.link.present() {
+		if c.link.is(live) {
 			return nil // another push of the same blob to the same repository finished it
 		}
 	}
@@ -258,7 +258,7 @@ func (c *commit) settle(ctx context.Context) error {
 
 // touchOrRescue makes sure of a present link: a condemned one is brought back, an old one renewed.
 func (l *Local) touchOrRescue(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
-	for range rounds {
+	for range rounds(ctx) {
 		if !link.is(condemned) {
 			return l.touchLink(ctx, key, link)
 		}
@@ -284,7 +284,7 @@ func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
 		c.installed = true
 		return rec, nil
 	}
-	for range rounds {
+	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return rec, err
 		}

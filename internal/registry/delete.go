@@ -16,7 +16,7 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	tag, err := read[tagHead](ctx, l, tagKey(repo, name))
-	for range rounds {
+	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return err
 		}
@@ -50,7 +50,7 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 	if err := l.buryTagsOf(ctx, repo, d); err != nil {
 		return err
 	}
-	for range rounds {
+	for range rounds(ctx) {
 		head := manifestHead{MediaType: m.Head.MediaType, Epoch: m.Head.Epoch, Generation: m.Head.Generation}
 		head.State = dead
 		if parsed.Subject != nil {
@@ -118,7 +118,7 @@ func joinWait(g *errgroup.Group, err error) error {
 
 func (l *Local) buryTagIf(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest) error {
 	tag, err := read[tagHead](ctx, l, tagKey(repo, name))
-	for range rounds {
+	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return err
 		}
@@ -138,7 +138,7 @@ func (l *Local) DeleteBlob(ctx context.Context, repo oci.Repository, d oci.Diges
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	key := linkKey(repo, d)
-	for range rounds {
+	for range rounds(ctx) {
 		link, err := read[linkHead](ctx, l, key)
 		if err != nil {
 			return err

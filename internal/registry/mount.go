@@ -46,7 +46,7 @@ func (l *Local) MountBlob(ctx context.Context, repo oci.Repository, d oci.Digest
 // settleMount is settle for a blob whose segments are not ours: there must be a record.
 func (c *commit) settleMount(ctx context.Context) error {
 	key := linkKey(c.repo, c.digest)
-	for round := range rounds {
+	for round := range rounds(ctx) {
 		if round > 0 {
 			if err := c.putLink(ctx); err != nil {
 				return err

@@ -200,7 +200,7 @@ func (p *push) writeManifest(ctx context.Context) error {
 // markRepository makes the repository appear in the catalog.
 func (p *push) markRepository(ctx context.Context) error {
 	var err error
-	for range rounds {
+	for range rounds(ctx) {
 		if p.marker.is(live) {
 			epoch := p.epoch
 			p.l.remember(p.repo, func(m *repoMemory) { m.markerEpoch, m.markerKnown = epoch, true })
@@ -220,7 +220,7 @@ func (p *push) markRepository(ctx context.Context) error {
 func (p *push) installManifest(ctx context.Context) error {
 	key := manifestKey(p.repo, p.digest)
 	var old stored[manifestHead]
-	for range rounds {
+	for range rounds(ctx) {
 		p.since = p.l.records.Now()
 		if old.is(live) && p.since.Sub(old.Modified) < p.l.ages.TouchManifest {
 			p.stored = old
@@ -258,7 +258,7 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 		return nil // in an earlier round, and looked at since
 	}
 	key := tagKey(p.repo, t.name)
-	for range rounds {
+	for range rounds(ctx) {
 		if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest {
 			return errOvertaken
 		}
@@ -396,7 +396,7 @@ func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subjec
 func (l *Local) changeReferrersFrom(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) ([]referrer, bool)) error {
 	key := referrersKey(repo, subject)
 	var err error
-	for range rounds {
+	for range rounds(ctx) {
 		list, changed := change(slices.Clone(old.Head.List))
 		if !changed {
 			return nil

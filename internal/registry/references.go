@@ -96,7 +96,7 @@ func errSize(ref oci.Ref, actual int64) error {
 func (r *references) blob(ctx context.Context, ref oci.Ref) error {
 	key := linkKey(r.repo, ref.Digest)
 	link, err := read[linkHead](ctx, r.l, key)
-	for range rounds {
+	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):
 			return err
@@ -117,7 +117,7 @@ func (r *references) child(ctx context.Context, ref oci.Ref) error {
 	key := manifestKey(r.repo, ref.Digest)
 	m, err := read[manifestHead](ctx, r.l, key)
 	rescued := false
-	for range rounds {
+	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):
 			return err

@@ -126,8 +126,3 @@ func swap[H any, P headOf[H]](ctx context.Context, l *Local, key record.Key, old
 
 // isConflict reports whether a write lost a race, so that the caller looks again.
 func isConflict(err error) bool { return errors.Is(err, record.ErrConflict) }
-
-// errContended is what an operation answers that lost every one of its bounded rounds.
-func errContended(what string) error {
-	return fmt.Errorf("registry: %s: other writers won every round: %w", what, record.ErrUnavailable)
-}

@@ -171,7 +171,7 @@ func (l *Local) CancelUpload(ctx context.Context, repo oci.Repository, id string
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	t, s, err := l.session(ctx, repo, id, true)
-	for range rounds {
+	for range rounds(ctx) {
 		if err != nil {
 			return err
 		}

@@ -34,9 +34,10 @@ func metadata(name string) op {
 	return op{name: name, attempts: maxAttempts, attempt: attemptTime, total: metadataTime}
 }
 
-// once is a small request that is sent at most once.
-func once(name string) op {
-	return op{name: name, attempts: 1, attempt: attemptTime, total: attemptTime}
+// once is a request with a body of size bytes, none for most, that is sent at most once.
+func once(name string, size int64) op {
+	within := attemptTime + transferTime(size)
+	return op{name: name, attempts: 1, attempt: within, total: within}
 }
 
 // upload is a body of size bytes that may be sent again: 60 s, and a second for each MiB.

@@ -113,7 +113,7 @@ func (c *Client) Head(ctx context.Context, key string) (Info, error) {
 // it is repeated where that may help. Info.Modified is the Date of the answer. Kinds: Precondition,
 // Conflict, and NotFound for Match on a key that is absent.
 func (c *Client) PutValue(ctx context.Context, key string, value []byte, cond Condition) (Info, error) {
-	o := once(opPutObject)
+	o := once(opPutObject, int64(len(value)))
 	if cond.none() {
 		o = metadata(opPutObject)
 	}
@@ -176,7 +176,7 @@ func (c *Client) Delete(ctx context.Context, key, match string) error {
 	o := metadata("DeleteObject")
 	in := &s3.DeleteObjectInput{Bucket: c.bucket(), Key: c.key(key)}
 	if match != "" {
-		o, in.IfMatch = once("DeleteObject"), aws.String(match)
+		o, in.IfMatch = once("DeleteObject", 0), aws.String(match)
 	}
 	err := c.do(ctx, o, func(w *watch) error {
 		_, err := c.sdk.DeleteObject(w.ctx, in)

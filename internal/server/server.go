@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -209,17 +210,21 @@ func (s *Server) openLater(ctx context.Context) error {
 	}
 }
 
-// work watches the stores, and tests in the background those that an earlier self-test vouched for.
+// work watches the stores until ctx ends. Beside that it tests the S3 stores that an earlier self-test
+// vouched for, and lets them be raced for together with the other replicas.
 func (s *Server) work(ctx context.Context) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	for _, st := range s.stores {
-		if st.retest {
-			if err := st.selfTest(ctx, s.cfg.Version); errors.Is(err, ErrRefused) {
-				s.log.ErrorContext(ctx, "the store failed its self-test: not ready any more", "store", st.name, "err", err)
-				s.health.refused.Store(err.Error())
-			} else if err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "the store's self-test could not be made", "store", st.name, "err", err)
-			}
+		if st.client == nil {
+			continue
 		}
+		beside.Go(func() {
+			if st.retest {
+				s.judge(ctx, st, st.selfTest(ctx, s.cfg.Version))
+			}
+			st.meetOthers(ctx, func(err error) { s.judge(ctx, st, err) })
+		})
 	}
 	s.health.watch(ctx, func(ctx context.Context) error {
 		var errs []error
@@ -228,6 +233,18 @@ func (s *Server) work(ctx context.Context) {
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// judge acts on the outcome of a test in the background: a store that fails one must not be used any more.
+func (s *Server) judge(ctx context.Context, st *store, err error) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, ErrRefused):
+		s.log.ErrorContext(ctx, "the store failed its self-test: not ready any more", "store", st.name, "err", err)
+		s.health.refused.Store(err.Error())
+	default:
+		s.log.WarnContext(ctx, "the store's self-test could not be made", "store", st.name, "err", err)
+	}
 }
 
 // handler serves the health endpoints and, once the stores are open, the API.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"holdfast/internal/data"
 	datafile "holdfast/internal/data/file"
@@ -164,4 +165,25 @@ func (s *store) selfTest(ctx context.Context, version string) error {
 	}
 	s.client.SetTraits(result.Traits)
 	return probe.Save(ctx, s.client, result)
+}
+
+const (
+	meetingTime  = time.Hour
+	meetingDelay = 5 * time.Second // into the minute, so that clocks that differ a little agree on it
+)
+
+// meetOthers races this replica against all that run, by the store's clock: in the first full minute, when
+// replicas that were started together meet, and then on every hour. Nobody waits for anybody.
+func (s *store) meetOthers(ctx context.Context, outcome func(error)) {
+	for next := nextMeeting(s.client.Now(), time.Minute); ctx.Err() == nil; next = nextMeeting(s.client.Now(), meetingTime) {
+		sleep(ctx, next.Sub(s.client.Now()))
+		if ctx.Err() == nil {
+			outcome(refusedOr(probe.Meet(ctx, s.client)))
+		}
+	}
+}
+
+// nextMeeting is the next time that all replicas whose clocks agree to a few seconds agree on.
+func nextMeeting(now time.Time, every time.Duration) time.Time {
+	return now.Truncate(every).Add(every + meetingDelay)
 }

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	writeTime = 5 * time.Second // a conditional write, its looks and its tries
+	writeTime = 5 * time.Second // a conditional write of a small value, its looks and its tries
+	writeRate = 1 << 20         // bytes per second on top of that: a manifest may have 4 MiB
 	writeTry  = 3
 	pauseBase = 20 * time.Millisecond
 	pauseSlow = 400 * time.Millisecond // after SlowDown or 429: R2 takes one write a second per key
@@ -86,7 +87,8 @@ type write struct {
 }
 
 func (w *write) run(caller context.Context) (record.Stamp, error) {
-	ctx, cancel := context.WithTimeout(caller, writeTime)
+	transfer := time.Duration(len(w.value)) * time.Second / writeRate
+	ctx, cancel := context.WithTimeout(caller, writeTime+2*transfer) // there, and back when it looks
 	defer cancel()
 	var last error
 	for try := range writeTry {

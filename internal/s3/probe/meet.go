@@ -13,6 +13,7 @@ import (
 const (
 	meetKeys = 16
 	meetWait = 3 * time.Second
+	meetings = scratch + "meet/"
 )
 
 // Meet races this replica against those that call it in the same minute of the store's clock, each
@@ -21,7 +22,8 @@ const (
 // each decide for themselves. It is for a background task of replicas that see each other alive;
 // alone it passes. Errors: as Run.
 func Meet(ctx context.Context, client *s3.Client) error {
-	p := &probe{client: client, dir: fmt.Sprintf("%smeet/%d/", scratch, client.Now().Unix()/60)}
+	p := &probe{client: client, dir: fmt.Sprintf("%s%d/", meetings, client.Now().Unix()/60)}
+	p.forgetMeetings(ctx)
 	var (
 		values [meetKeys][]byte
 		errs   [meetKeys]error
@@ -59,6 +61,19 @@ func Meet(ctx context.Context, client *s3.Client) error {
 		}
 	}
 	return nil
+}
+
+// forgetMeetings removes what earlier meetings left. What cannot be removed now is removed at the next.
+func (p *probe) forgetMeetings(ctx context.Context) {
+	limit := p.client.Now().Add(-staleAge)
+	for item, err := range p.client.List(ctx, meetings, "") {
+		if err != nil {
+			return
+		}
+		if item.Modified.Before(limit) {
+			_ = p.client.Delete(ctx, item.Key, "")
+		}
+	}
 }
 
 func (p *probe) meetKey(i int) string { return fmt.Sprintf("%s%d", p.dir, i) }

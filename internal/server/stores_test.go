@@ -1,0 +1,32 @@
+package server
+
+import (
+	"testing"
+	"time"
+)
+
+// TestNextMeeting: replicas that are not at the same second, and start at different times, agree.
+func TestNextMeeting(t *testing.T) {
+	at := func(text string) time.Time {
+		t.Helper()
+		when, err := time.Parse(time.TimeOnly, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	for _, c := range []struct {
+		now, want string
+		every     time.Duration
+	}{
+		{"10:00:00", "10:01:05", time.Minute},
+		{"10:00:59", "10:01:05", time.Minute},
+		{"10:01:05", "11:00:05", time.Hour},
+		{"10:59:58", "11:00:05", time.Hour},
+		{"11:00:08", "12:00:05", time.Hour},
+	} {
+		if got := nextMeeting(at(c.now), c.every); !got.Equal(at(c.want)) {
+			t.Errorf("at %s: %s, want %s", c.now, got.Format(time.TimeOnly), c.want)
+		}
+	}
+}
