@@ -182,6 +182,9 @@ func (l *Local) finishSession(ctx context.Context, t token, s stored[uploadHead]
 
 // PushBlob implements Blobs: a commit without a session.
 func (l *Local) PushBlob(ctx context.Context, repo oci.Repository, d oci.Digest, body io.Reader, size int64) error {
+	if err := l.checkName(repo); err != nil {
+		return err
+	}
 	return l.commitWithBody(ctx, repo, d, token{algorithm: d.Algorithm()}, stored[uploadHead]{}, Chunk{Start: -1, Size: size, Body: body})
 }
 

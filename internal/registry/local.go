@@ -20,6 +20,7 @@ type Config struct {
 	Ages         Ages  // zero: DefaultAges
 	MaxBlobBytes int64 // 0: no limit
 	Redirect     bool  // blobs have URLs, where the store gives them
+	MaxNameBytes int   // longest repository name that the store can hold; 0: the spec's 255
 }
 
 // Local is a Registry over a record store and a data store. It keeps nothing that another Local over the
@@ -31,6 +32,7 @@ type Local struct {
 	ages    Ages
 	maxBlob int64
 	urls    bool
+	maxName int
 	secret  []byte
 
 	repos    *lru.Cache[oci.Repository, repoMemory]
@@ -56,7 +58,7 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if err := cfg.Ages.Check(); err != nil {
 		return nil, err
 	}
-	l := &Local{records: records, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect}
+	l := &Local{records: records, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
 	l.repos, _ = lru.New[oci.Repository, repoMemory](rememberedRepos)
 	l.refs, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
 	l.children, _ = lru.New[childKey, uint64](rememberedChildren)
@@ -82,6 +84,18 @@ func (l *Local) afterwards(ctx context.Context, what string, work func(context.C
 			l.log.WarnContext(ctx, "work after an answer was not done; the collector makes up for it", "work", what, "err", err)
 		}
 	})
+}
+
+// checkName refuses to begin a repository that the store cannot hold.
+func (l *Local) checkName(repo oci.Repository) error {
+	if l.maxName == 0 || len(repo) <= l.maxName {
+		return nil
+	}
+	return &oci.Error{
+		Code:    oci.NameInvalid,
+		Message: fmt.Sprintf("a repository name has at most %d bytes in this registry's store, this one has %d", l.maxName, len(repo)),
+		Detail:  oci.Field{Field: "name", Got: oci.Clip(string(repo))},
+	}
 }
 
 // bounded starts a request's clock, after the last byte of its body: no conditional write happens later

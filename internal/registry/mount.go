@@ -12,6 +12,9 @@ import (
 // MountBlob implements Blobs. Like a commit it puts the link pending first and looks at the record after
 // it; what it copies comes from the record, the source's link only says that the caller may have it.
 func (l *Local) MountBlob(ctx context.Context, repo oci.Repository, d oci.Digest, from Source) error {
+	if err := l.checkName(repo); err != nil {
+		return err
+	}
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	if from.Repository == "" {

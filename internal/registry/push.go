@@ -18,6 +18,9 @@ import (
 // references, then the manifest, then the fence, then the subject, then the tags, then a last look at the
 // manifest. Whatever is collected or deleted meanwhile is seen by one of the looks.
 func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) (*Pushed, error) {
+	if err := l.checkName(repo); err != nil {
+		return nil, err
+	}
 	parsed, err := oci.ParseManifest(in.ContentType, in.Body)
 	if err != nil {
 		return nil, err

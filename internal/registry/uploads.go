@@ -21,6 +21,9 @@ const hashVersion = 1
 
 // StartUpload implements Uploads: the id says everything, nothing is written.
 func (l *Local) StartUpload(ctx context.Context, repo oci.Repository, alg digest.Algorithm) (Upload, error) {
+	if err := l.checkName(repo); err != nil {
+		return Upload{}, err
+	}
 	return l.renewed(ctx, repo, token{id: randomID(), algorithm: alg}, 0), nil
 }
 

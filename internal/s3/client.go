@@ -56,7 +56,12 @@ type Traits struct {
 	// conditional writes, where others say 409 or 412; "" for none. Ceph RGW 16 says UnknownError: an
 	// ECANCELED of the guarded write that it has no status for. Nothing was written then.
 	ConflictCode string
+	// MaxPart is the longest part of a key, in bytes, that can be replaced; 0 means LongestPart.
+	MaxPart int
 }
+
+// LongestPart is the longest part of a key that any record has, in bytes.
+const LongestPart = 255
 
 // New returns a client. It makes no request to the store; credentials are looked for at the first.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {

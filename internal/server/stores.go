@@ -31,6 +31,7 @@ type store struct {
 	registry *registry.Local
 	records  record.Store
 	client   *s3.Client // nil for a local one
+	maxName  int        // bytes of a repository name, 0 for all that the spec allows
 	retest   bool       // the self-test's result is an earlier one: test in the background
 	closers  []func() error
 }
@@ -59,7 +60,7 @@ func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.
 	s := &store{}
 	segments, err := s.open(ctx, cfg, version, budget, log)
 	if err == nil {
-		s.registry, err = registry.New(ctx, s.records, segments, registry.Config{MaxBlobBytes: cfg.MaxBlobBytes, Redirect: cfg.Redirect}, log)
+		s.registry, err = registry.New(ctx, s.records, segments, registry.Config{MaxBlobBytes: cfg.MaxBlobBytes, Redirect: cfg.Redirect, MaxNameBytes: s.maxName}, log)
 		var format *registry.FormatError
 		if errors.As(err, &format) {
 			err = fmt.Errorf("%w: %s: %w", ErrRefused, s.name, err)
@@ -125,7 +126,7 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 			return nil, err
 		}
 	}
-	s.retest = result.Cached
+	s.retest, s.maxName = result.Cached, result.Traits.MaxPart
 	for _, warning := range result.Warnings {
 		log.WarnContext(ctx, "the store's self-test warns", "bucket", client.Bucket(), "warning", warning)
 	}

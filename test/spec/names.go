@@ -3,7 +3,32 @@ package spec
 import "strings"
 
 // nameRows are repository names, right and wrong: "Pulling manifests", <name>.
-func nameRows() []Row { return all(goodNameRows(), badNameRows()) }
+func nameRows() []Row { return all(goodNameRows(), badNameRows(), longNameRows()) }
+
+// filled is a repository name of so many bytes.
+func (e *Env) filled(length int) string {
+	return e.vars["repo"] + "/" + strings.Repeat("a", length-1-len(e.vars["repo"]))
+}
+
+// longNameRows are for a store that holds less than the spec allows: what begins a repository is refused with
+// the limit, what reads one finds nothing.
+func longNameRows() []Row {
+	row := Row{Section: "B04"}
+	return each(row, []string{
+		"POST /v2/{long}/blobs/uploads/", "POST /v2/{long}/blobs/uploads/?digest={zero}", "POST /v2/{long}/blobs/uploads/?mount={zero}&from=a",
+		"PUT /v2/{long}/manifests/v1", "GET /v2/{long}/manifests/v1",
+	}, func(r *Row, do string) {
+		method, rest, _ := strings.Cut(do, " ")
+		r.At = ShortNames
+		r.Name = "a name that the store cannot hold: " + method + rest[len("/v2/{long}"):]
+		r.Given = []Step{func(e *Env) { e.vars["long"] = e.filled(e.target.longestName() + 1) }}
+		want := Want{Status: 400, Code: "NAME_INVALID", Says: "at most"}
+		if method == "GET" {
+			want = Want{Status: 404}
+		}
+		r.Exchange = Exchange{Do: do, Want: want}
+	})
+}
 
 func goodNameRows() []Row {
 	row := Row{Section: "Pulling manifests, <name>"}
@@ -18,10 +43,10 @@ func goodNameRows() []Row {
 			r.Name = name[:60] + "... is a repository"
 		}
 		if name == "{filled}" {
-			r.Name = "a name of 227 characters, the longest that versitygw stores, is a repository"
+			r.Name = "the longest name that the store holds is a repository"
 		}
 		r.Given = []Step{
-			func(e *Env) { e.vars["filled"] = e.vars["repo"] + "/" + strings.Repeat("a", 226-len(e.vars["repo"])) },
+			func(e *Env) { e.vars["filled"] = e.filled(e.target.longestName()) },
 			func(e *Env) { e.vars["repo"] = e.text(name) },
 			image("m", "v1"),
 		}

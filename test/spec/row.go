@@ -24,6 +24,7 @@ const (
 	Everywhere Kind = ""
 	Direct     Kind = "direct"  // no proxy stands between
 	Limited    Kind = "limited" // deletion is switched off, a blob has at most MaxBlob bytes
+	ShortNames Kind = "short"   // the store holds no repository name of the spec's full length
 )
 
 // MaxBlob is the largest blob, in bytes, that a Limited target takes.

@@ -29,7 +29,7 @@ func TestSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, urls := range running {
-		target := spec.Target{Name: name, URL: urls[0], Proxy: name == "haproxy"}
+		target := spec.Target{Name: name, URL: urls[0], Proxy: name == "haproxy", LongestName: versityName}
 		if name == "limited" {
 			target.Kind = spec.Limited
 		}
@@ -42,15 +42,15 @@ func TestSpec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateways, other := s3(t)
+	gateways, other, otherName := s3(t)
 	for _, c := range []struct {
 		name   string
 		opt    cluster.Options
 		target spec.Target
 	}{
 		{"local", cluster.Options{Store: cluster.Local, Replicas: 1, NoHAProxy: true}, spec.Target{}},
-		{"s3", cluster.Options{S3: other, Replicas: 1, NoHAProxy: true}, spec.Target{}},
-		{"haproxy", cluster.Options{S3: gateways}, spec.Target{Proxy: true}},
+		{"s3", cluster.Options{S3: other, Replicas: 1, NoHAProxy: true}, spec.Target{LongestName: otherName}},
+		{"haproxy", cluster.Options{S3: gateways}, spec.Target{Proxy: true, LongestName: versityName}},
 		{"limited", cluster.Options{Store: cluster.Local, Replicas: 1, NoHAProxy: true, Edit: limit}, spec.Target{Kind: spec.Limited}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,9 +76,12 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+// versityName is the longest repository name that versitygw holds.
+const versityName = 227
+
 // s3 returns the gateways of two S3 servers of HOLDFAST_TEST_S3, which are one
-// when there is one, or starts one.
-func s3(t *testing.T) (gateways, other []string) {
+// when there is one, or starts one; and the longest name that the other holds.
+func s3(t *testing.T) (gateways, other []string, otherName int) {
 	t.Helper()
 	urls, err := cluster.ParseEnv(os.Getenv("HOLDFAST_TEST_S3"))
 	if err != nil {
@@ -98,9 +101,9 @@ func s3(t *testing.T) (gateways, other []string) {
 	}
 	gateways, other = urls[cluster.VersityGW], urls[cluster.Ceph]
 	if other == nil {
-		other = gateways
+		other, otherName = gateways, versityName
 	}
-	return gateways, other
+	return gateways, other, otherName
 }
 
 func limit(cfg map[string]any) {

@@ -12,7 +12,19 @@ type Target struct {
 	Kind   Kind     // Everywhere: the ordinary one; Limited
 	Proxy  bool     // a proxy stands between
 	Secret []string // words that no answer may contain: bucket, endpoint, folder
+
+	LongestName int // bytes of a repository name that the store holds; 0: the spec's 255
 }
+
+// longestName is the longest name that the target takes.
+func (t Target) longestName() int {
+	if t.LongestName == 0 {
+		return specName
+	}
+	return t.LongestName
+}
+
+const specName = 255
 
 // Rows returns every row of the tables.
 func Rows() []Row {
@@ -42,6 +54,8 @@ func (r Row) suits(t Target) bool {
 	switch r.At {
 	case Limited:
 		return t.Kind == Limited
+	case ShortNames:
+		return t.longestName() < specName
 	case Direct:
 		return t.Kind == Everywhere && !t.Proxy
 	default:

@@ -83,7 +83,7 @@ func (p *probe) close() {
 func (p *probe) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		p.reach, p.permissions, p.clocks, p.settings,
-		p.create, p.swap,
+		p.create, p.swap, p.keys,
 		p.fresh, // before the races, which would take a stale read for a lost write
 		p.raceCreate, p.raceSwap,
 		p.deletes,

@@ -79,7 +79,7 @@ func (s Server) Traits() s3.Traits {
 	if s.Name == "ceph" {
 		return s3.Traits{ETagForm: s3.Unquoted, ConflictCode: "UnknownError"}
 	}
-	return s3.Traits{ETagForm: s3.Quoted}
+	return s3.Traits{ETagForm: s3.Quoted, MaxPart: 227}
 }
 
 // Client returns a client for Config, changed by the options.
