@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 TOOLS := $(or $(HOLDFAST_TOOLS),$(HOME)/.cache/holdfast/tools)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more)")
+PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|memory)")
 
 .PHONY: help
 help: ## show this list
@@ -46,6 +46,11 @@ clients: build ## every client, through HAProxy and three replicas: docker, podm
 .PHONY: conformance
 conformance: build ## the official suites; give their binaries by CONFORMANCE_V1=path and CONFORMANCE_MAIN=path
 	go test -count=1 -timeout 30m -v ./test/conformance
+
+.PHONY: memory
+memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in one replica (18 GB of disk, 3 minutes)
+	scripts/tools.sh cluster
+	go test -count=1 -timeout 40m -v ./test/memory
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for 20 s
