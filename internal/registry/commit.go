@@ -74,10 +74,22 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 		return err
 	}
 	if err := c.settle(ctx); err != nil {
+		if errors.Is(err, errSegmentGone) {
+			return l.abandon(ctx, t, s)
+		}
 		return err
 	}
 	l.finishSession(ctx, t, s, d)
 	return nil
+}
+
+// abandon ends an upload whose bytes were collected since they were a blob, so that the client begins anew
+// instead of committing the same session for ever.
+func (l *Local) abandon(ctx context.Context, t token, s stored[uploadHead]) error {
+	if _, err := swap(ctx, l, uploadKey(t.id), s, aborted); err != nil && !isConflict(err) {
+		return err
+	}
+	return errUploadUnknown("this upload was finished, and its blob deleted since")
 }
 
 // commitWithBody commits an upload whose last bytes come now. The link is put while the last segment
@@ -318,7 +330,7 @@ func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobH
 	for _, s := range c.segments {
 		if _, err := c.l.data.Stat(ctx, s.ID); err != nil {
 			if errors.Is(err, data.ErrNotFound) {
-				err = errRetry
+				err = fmt.Errorf("%w: %w", errSegmentGone, errRetry)
 			}
 			return rec, fmt.Errorf("registry: look at a segment of %s: %w", c.digest, err)
 		}
@@ -327,6 +339,9 @@ func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobH
 	c.installed = c.installed || err == nil
 	return rec, err
 }
+
+// errSegmentGone is a segment of an upload that was collected: the upload has been a blob that was deleted.
+var errSegmentGone = errors.New("a segment is gone")
 
 // errRetry is an upload that cannot be finished and may be sent again.
 var errRetry = oci.Errorf(oci.Unavailable, "the upload was overtaken: send it again")

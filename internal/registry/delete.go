@@ -30,8 +30,9 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 	return errContended("delete a tag")
 }
 
-// DeleteManifest implements Manifests. The tags go first, so that no tag names a manifest that is dead.
-// After a cut it may be sent again: what is done already is skipped.
+// DeleteManifest implements Manifests. The tags go first, so that no tag names a manifest that is dead, and
+// once more after it: a push that found the manifest alive may have set one of them meanwhile, and have
+// been acknowledged. After a cut it may be sent again: what is done already is skipped.
 func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.Digest) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
@@ -47,7 +48,7 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 	if err != nil {
 		return err
 	}
-	if err := l.buryTagsOf(ctx, repo, d); err != nil {
+	if err := l.buryTagsOf(ctx, repo, d, false); err != nil {
 		return err
 	}
 	for range rounds(ctx) {
@@ -64,16 +65,19 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 			return err
 		}
 		if m = now; !m.present() {
-			return nil // another delete came first
+			return l.afterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
 		}
 	}
 	return errContended("delete a manifest")
 }
 
-// afterManifest makes a manifest's death known: pushes that saw it alive look again, and its subject
-// no longer lists it.
+// afterManifest makes a manifest's death known: pushes that saw it alive look again, tags that they set go
+// as well, and its subject no longer lists it.
 func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead) error {
 	if err := l.raiseFence(ctx, repo); err != nil {
+		return err
+	}
+	if err := l.buryTagsOf(ctx, repo, d, true); err != nil {
 		return err
 	}
 	if head.Subject == "" {
@@ -93,8 +97,9 @@ func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest,
 	return errManifestUnknown(oci.Reference{Digest: d})
 }
 
-// buryTagsOf buries the tags that hold a manifest: its markers name all that ever did.
-func (l *Local) buryTagsOf(ctx context.Context, repo oci.Repository, d oci.Digest) error {
+// buryTagsOf buries the tags that hold a manifest: its markers name all that ever did. ifDead spares them
+// when a push has brought the manifest back.
+func (l *Local) buryTagsOf(ctx context.Context, repo oci.Repository, d oci.Digest, ifDead bool) error {
 	prefix := markerPrefix(repo, d)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -103,7 +108,7 @@ func (l *Local) buryTagsOf(ctx context.Context, repo oci.Repository, d oci.Diges
 			return fmt.Errorf("registry: list %s: %w", prefix, joinWait(g, err))
 		}
 		name := oci.Tag(strings.TrimPrefix(string(entry.Key), string(prefix)))
-		g.Go(func() error { return l.buryTagIf(gctx, repo, name, d) })
+		g.Go(func() error { return l.buryTagIf(gctx, repo, name, d, ifDead) })
 	}
 	return g.Wait()
 }
@@ -116,7 +121,7 @@ func joinWait(g *errgroup.Group, err error) error {
 	return err
 }
 
-func (l *Local) buryTagIf(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest) error {
+func (l *Local) buryTagIf(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ifDead bool) error {
 	tag, err := read[tagHead](ctx, l, tagKey(repo, name))
 	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
@@ -124,6 +129,13 @@ func (l *Local) buryTagIf(ctx context.Context, repo oci.Repository, name oci.Tag
 		}
 		if !tag.present() || tag.Head.Digest != d {
 			return nil
+		}
+		if ifDead {
+			// Looked at after the tag was read: a push that comes back later sets the tag anew, or finds it as it was.
+			m, err := read[manifestHead](ctx, l, manifestKey(repo, d))
+			if err != nil || m.present() {
+				return err
+			}
 		}
 		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil {
 			return nil

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,11 +24,22 @@ func (l *Local) Resolve(ctx context.Context, repo oci.Repository, ref oci.Refere
 	if err != nil {
 		return nil, err
 	}
-	if !tag.present() {
-		return nil, errManifestUnknown(ref)
+	for tag.present() && tag.Head.Size > inlineBytes {
+		found, err := l.resolveDigest(ctx, repo, ref, tag.Head.Digest)
+		if !errors.Is(err, oci.ErrManifestUnknown) {
+			return found, err
+		}
+		// The tag may have moved since, and what it named have been deleted: that is no 404.
+		before := tag.Version
+		if tag, err = read[tagHead](ctx, l, tagKey(repo, ref.Tag)); err != nil {
+			return nil, err
+		}
+		if tag.Version == before {
+			break
+		}
 	}
-	if tag.Head.Size > inlineBytes {
-		return l.resolveDigest(ctx, repo, ref, tag.Head.Digest)
+	if !tag.present() || tag.Head.Size > inlineBytes {
+		return nil, errManifestUnknown(ref)
 	}
 	return verified(tag.Head.Digest, tag.Head.MediaType, tag.Body)
 }

@@ -39,15 +39,15 @@ func (w *segmentWriter) fill(ctx context.Context, body io.Reader, h hash.Hash, l
 		if limit >= 0 && total > limit {
 			return total, errTooLarge(limit)
 		}
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
+			return total, &BodyError{readErr} // before the store is asked, for which there may be no context any more
+		}
 		h.Write((*buf)[:n])
 		if err := w.write(ctx, (*buf)[:n]); err != nil {
 			return total, err
 		}
-		if errors.Is(readErr, io.EOF) {
-			return total, nil
-		}
 		if readErr != nil {
-			return total, &BodyError{readErr}
+			return total, nil
 		}
 	}
 }

@@ -1,0 +1,283 @@
+package plant
+
+// Files of the registry.
+const (
+	push       = "internal/registry/push.go"
+	commit     = "internal/registry/commit.go"
+	deletes    = "internal/registry/delete.go"
+	mount      = "internal/registry/mount.go"
+	references = "internal/registry/references.go"
+	resolve    = "internal/registry/resolve.go"
+	segments   = "internal/registry/segments.go"
+	store      = "internal/registry/store.go"
+	uploads    = "internal/registry/uploads.go"
+)
+
+// Bugs returns all bugs.
+func Bugs() []Bug {
+	var all []Bug
+	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), storeBugs()} {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// one is a bug of one edit.
+func one(name, rule, scenarios, file, before, after string) Bug {
+	return Bug{name, rule, scenarios, []Edit{{file, before, after}}}
+}
+
+// pushBugs break the order of a manifest's push.
+func pushBugs() []Bug {
+	return []Bug{
+		one("tag-before-manifest", "a tag is set before its manifest is written", "manifest|tag", push,
+			`	if err := p.writeManifest(ctx); err != nil {
+`, `	if planted("tag-before-manifest") {
+		p.since = p.l.records.Now()
+		if err := p.setTags(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.writeManifest(ctx); err != nil {
+`),
+		one("no-fence-read", "the fence is not read after the manifest was written", "blob delete", push,
+			`	if now != p.epoch {
+`, `	if now != p.epoch && !planted("no-fence-read") {
+`),
+		one("fence-after-links", "the epoch to compare with is read after the references", "blob delete", push,
+			`	if err := p.look(ctx); err != nil {
+		return err
+	}
+`, `	if err := p.look(ctx); err != nil {
+		return err
+	}
+	if planted("fence-after-links") {
+		if p.epoch, err = p.l.readFence(ctx, p.repo); err != nil {
+			return err
+		}
+	}
+`),
+		one("no-second-look-at-references", "references are not looked at again when the fence has moved", "blob delete", push,
+			`		if err := again.check(ctx, p.manifest); err != nil {
+`, `		if err := again.check(ctx, p.manifest); err != nil && !planted("no-second-look-at-references") {
+`),
+		one("no-last-look", "the manifest is not looked at after the tags were set", "delete", push,
+			`	if !m.is(live) || m.Version != p.stored.Version {
+`, `	if planted("no-last-look") {
+		return nil
+	}
+	if !m.is(live) || m.Version != p.stored.Version {
+`),
+		one("state-instead-of-version", "the last look compares the manifest's state, not its version", "deep: a manifest", push,
+			`	if !m.is(live) || m.Version != p.stored.Version {
+`, `	if !m.is(live) || m.Version != p.stored.Version && !planted("state-instead-of-version") {
+`),
+		one("acknowledged-before-the-tag", "a push is acknowledged before its tags are set", "tag", push,
+			`	if err := p.setTags(ctx); err != nil {
+		return err
+	}
+`, `	if planted("acknowledged-before-the-tag") {
+		p.l.afterwards(ctx, "tags", p.setTags)
+		return nil
+	}
+	if err := p.setTags(ctx); err != nil {
+		return err
+	}
+`),
+		one("condemned-is-good-enough", "a push trusts a condemned link without bringing it back", "blob delete", references,
+			`		case link.is(live):
+			return nil
+		}
+`, `		case link.is(live), planted("condemned-is-good-enough"):
+			return nil
+		}
+`),
+		one("children-are-trusted", "an index trusts its manifests, whatever the fence", "deep: index", references,
+			`	if !r.again && !rescued {
+`, `	if planted("children-are-trusted") {
+		return nil
+	}
+	if !r.again && !rescued {
+`),
+		one("no-look-after-the-referrer", "a manifest is not looked at after it was entered into the referrers", "referrer", push,
+			`	if m.is(live) && m.Head.Generation == generation {
+		return nil
+	}
+`, `	if m.is(live) && m.Head.Generation == generation || planted("no-look-after-the-referrer") {
+		return nil
+	}
+`),
+		one("referrer-of-any-life", "a delete drops the referrer's entry without comparing its generation", "referrer", push,
+			`			return r.Descriptor.Digest == d && r.Generation == generation
+`, `			return r.Descriptor.Digest == d && (r.Generation == generation || planted("referrer-of-any-life"))
+`),
+	}
+}
+
+// deleteBugs break deletes.
+func deleteBugs() []Bug {
+	return []Bug{
+		one("tags-outlive-their-manifest", "a manifest's delete does not look for the tags that hold it", "delete", deletes,
+			`	prefix := markerPrefix(repo, d)
+`, `	if planted("tags-outlive-their-manifest") {
+		return nil
+	}
+	prefix := markerPrefix(repo, d)
+`),
+		one("tags-looked-at-once", "a manifest's delete does not look at the tags again after the manifest is dead", "delete", deletes,
+			`	if err := l.buryTagsOf(ctx, repo, d, true); err != nil {
+`, `	if planted("tags-looked-at-once") {
+	} else if err := l.buryTagsOf(ctx, repo, d, true); err != nil {
+`),
+		one("tag-looked-at-once", "a large manifest that is gone is a 404, though the tag has moved on", "large", resolve,
+			`		if tag.Version == before {
+`, `		if tag.Version == before || planted("tag-looked-at-once") {
+			tag.state = absent
+`),
+		one("delete-without-fence", "a blob's delete does not raise the fence", "blob delete", deletes,
+			`		if err := l.raiseFence(ctx, repo); err != nil {
+			return err
+		}
+`, `		if planted("delete-without-fence") {
+		} else if err := l.raiseFence(ctx, repo); err != nil {
+			return err
+		}
+`),
+		one("delete-without-second-look", "a blob's delete does not look for manifests after the fence", "blob delete", deletes,
+			`		if err := l.checkUnused(ctx, repo, d); err != nil {
+			if _, restoreErr`, `		if err := l.checkUnused(ctx, repo, d); err != nil && !planted("delete-without-second-look") {
+			if _, restoreErr`),
+		one("delete-in-one-step", "a blob is killed without being condemned", "blob delete", deletes,
+			`		if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
+`, `		if planted("delete-in-one-step") {
+		} else if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
+`),
+	}
+}
+
+// blobBugs break commits and reads.
+func blobBugs() []Bug {
+	return []Bug{
+		one("acknowledged-before-the-link", "a push is acknowledged before its link is live", "push.*blob|PUT", commit,
+			`		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			return nil
+		}
+		if !isConflict(err) {
+			return err
+		}
+		if c.link.is(live) {
+`, `		if planted("acknowledged-before-the-link") {
+			c.l.afterwards(ctx, "link", func(ctx context.Context) error {
+				_, err := write(ctx, c.l, key, c.link, head, nil, false)
+				return err
+			})
+			return nil
+		}
+		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			return nil
+		}
+		if !isConflict(err) {
+			return err
+		}
+		if c.link.is(live) {
+`),
+		one("link-without-pending", "a commit looks at the record before its link is pending", "collect", commit,
+			`		head := linkHead{}
+		head.State = pending
+		link, err := write(ctx, c.l, key, old, head, nil, false)
+`, `		if planted("link-without-pending") {
+			var err error
+			c.link, err = read[linkHead](ctx, c.l, key)
+			return err
+		}
+		head := linkHead{}
+		head.State = pending
+		link, err := write(ctx, c.l, key, old, head, nil, false)
+`),
+		one("installed-unseen", "segments are installed again without a look whether they exist", "repeated PUT", commit,
+			`	for _, s := range c.segments {
+		if _, err := c.l.data.Stat`, `	for _, s := range c.segments {
+		if planted("installed-unseen") {
+			break
+		}
+		if _, err := c.l.data.Stat`),
+		one("doomed-is-rescued", "a doomed record is brought back like a condemned one", "collect", commit,
+			`		case rec.is(condemned):
+			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
+`, `		case rec.is(condemned), rec.is(doomed) && planted("doomed-is-rescued"):
+			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
+`),
+		one("doomed-is-left-early", "a doomed record is left before its segments are deleted", "collect", commit,
+			`	for _, s := range rec.Head.Segments {
+		if err := l.data.Delete`, `	for _, s := range rec.Head.Segments {
+		if planted("doomed-is-left-early") {
+			break
+		}
+		if err := l.data.Delete`),
+		one("mounted-from-the-link", "a mount copies the source's link without looking at the record", "mount", mount,
+			`		rec, err := read[blobHead](ctx, c.l, blobKey(c.digest))
+		if err == nil && rec.is(condemned) {
+`, `		rec, err := read[blobHead](ctx, c.l, blobKey(c.digest))
+		if planted("mounted-from-the-link") {
+			rec.state = live
+		}
+		if err == nil && rec.is(condemned) {
+`),
+		one("void-counts", "a record that lands after its request has ended counts", "lands after", store,
+			`	if base.Fresh && rec.Modified`, `	if base.Fresh && !planted("void-counts") && rec.Modified`),
+		one("short-read-is-an-end", "a segment that breaks off ends cleanly", "breaks off", segments,
+			`		if errors.Is(err, io.EOF) {
+			err = r.current.Close()
+`, `		if errors.Is(err, io.ErrUnexpectedEOF) && planted("short-read-is-an-end") {
+			r.length = 0
+			return n, io.EOF
+		}
+		if errors.Is(err, io.EOF) {
+			err = r.current.Close()
+`),
+	}
+}
+
+// uploadBugs break sessions.
+func uploadBugs() []Bug {
+	return []Bug{
+		one("session-overwritten", "a chunk that lost the race is written over the winner's session", "PATCH", uploads,
+			`	if isConflict(err) {
+		w.discard(ctx) // a definite loss: no write names them
+`, `	if isConflict(err) && planted("session-overwritten") {
+		now, err = write(ctx, l, uploadKey(t.id), now, next, nil, false)
+	}
+	if isConflict(err) {
+		w.discard(ctx) // a definite loss: no write names them
+`),
+		one("offset-not-checked", "a chunk is taken wherever it says it belongs", "PATCH", uploads,
+			`	if chunk.Start >= 0 && chunk.Start != s.Head.Offset {
+`, `	if chunk.Start >= 0 && chunk.Start != s.Head.Offset && !planted("offset-not-checked") {
+`),
+		one("cancelled-goes-on", "an upload's tombstone is taken for an open session", "cancel", uploads,
+			`	case s.is(open), !s.exists() && !t.written:
+		return nil
+`, `	case s.is(open), !s.exists() && !t.written, s.is(aborted) && planted("cancelled-goes-on"):
+		return nil
+`),
+	}
+}
+
+// storeBugs break what all operations stand on.
+func storeBugs() []Bug {
+	return []Bug{
+		one("error-is-404", "a store that does not answer is taken for one that has nothing", "", store,
+			`	case errors.Is(err, record.ErrNotFound):
+		return stored[H]{}, nil
+`, `	case errors.Is(err, record.ErrNotFound), planted("error-is-404") && errors.Is(err, record.ErrUnavailable):
+		return stored[H]{}, nil
+`),
+		one("no-nonce", "values carry no nonce: equal bodies have equal versions", "two blob deletes", store,
+			`	base.Nonce = randomID()
+`, `	base.Nonce = randomID()
+	if planted("no-nonce") {
+		base.Nonce = "0"
+	}
+`),
+	}
+}

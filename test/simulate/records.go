@@ -1,0 +1,156 @@
+package simulate
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"path"
+	"time"
+
+	"holdfast/internal/record"
+)
+
+// records is the record store as one incarnation of a replica sees it. A version is the MD5 of the value,
+// as on S3, so that two equal values of a key have the same version.
+type records struct{ in *incarnation }
+
+var _ record.Store = records{}
+
+func versionOf(value []byte) record.Version {
+	sum := md5.Sum(value)
+	return record.Version(hex.EncodeToString(sum[:]))
+}
+
+// Get implements record.Store.
+func (r records) Get(ctx context.Context, key record.Key) (record.Record, error) {
+	w := r.in.world
+	v, err := w.submit(ctx, r.in, &op{verb: verbGet, key: string(key), do: func() (any, error) { return w.getRecord(key) }})
+	if err != nil {
+		return record.Record{}, err
+	}
+	return v.(record.Record), nil
+}
+
+// Put implements record.Store. As the s3 driver it takes an equal value for its own write.
+func (r records) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
+	if err := cond.CheckPut(); err != nil {
+		return record.Stamp{}, err
+	}
+	w := r.in.world
+	v, err := w.submit(ctx, r.in, &op{
+		verb: verbPut, key: string(key), folder: path.Dir(string(key)) + "/", cond: cond.String(), value: value,
+		do: func() (any, error) { return w.putRecord(key, value, cond) },
+	})
+	if err != nil {
+		return record.Stamp{}, err
+	}
+	return v.(record.Stamp), nil
+}
+
+// Delete implements record.Store.
+func (r records) Delete(ctx context.Context, key record.Key, cond record.Cond) error {
+	if err := cond.CheckDelete(); err != nil {
+		return err
+	}
+	w := r.in.world
+	_, err := w.submit(ctx, r.in, &op{
+		verb: verbDelete, key: string(key), folder: path.Dir(string(key)) + "/", cond: cond.String(),
+		do: func() (any, error) { return nil, w.deleteRecord(key, cond) },
+	})
+	return err
+}
+
+// List implements record.Store: an operation for each page.
+func (r records) List(ctx context.Context, prefix, after record.Key) iter.Seq2[record.Entry, error] {
+	w := r.in.world
+	return func(yield func(record.Entry, error) bool) {
+		for {
+			v, err := w.submit(ctx, r.in, &op{
+				verb: verbList, key: string(prefix), folder: string(prefix),
+				do: func() (any, error) { return w.listRecords(prefix, after) },
+			})
+			if err != nil {
+				yield(record.Entry{}, err)
+				return
+			}
+			page := v.([]record.Entry)
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+				after = e.Key
+			}
+			if len(page) < w.pageSize {
+				return
+			}
+		}
+	}
+}
+
+// Now implements record.Store.
+func (r records) Now() time.Time { return r.in.world.records.Now() }
+
+func (w *world) getRecord(key record.Key) (record.Record, error) {
+	rec, err := w.records.Get(w.ctx, key)
+	if err != nil {
+		return record.Record{}, fmt.Errorf("simulate: %w", err)
+	}
+	rec.Version = w.mirror.version(key)
+	return rec, nil
+}
+
+func (w *world) putRecord(key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
+	current, err := w.records.Get(w.ctx, key)
+	exists := err == nil
+	if exists && w.mirror.version(key) == versionOf(value) {
+		return record.Stamp{Version: versionOf(value), Modified: current.Modified}, nil
+	}
+	inner := record.IfAbsent()
+	if v, swap := cond.Version(); swap {
+		if !exists || w.mirror.version(key) != v {
+			return record.Stamp{}, fmt.Errorf("simulate: put %s %s: %w", key, cond, record.ErrConflict)
+		}
+		inner = record.IfVersion(current.Version)
+	}
+	stamp, err := w.records.Put(w.ctx, key, value, inner)
+	if err != nil {
+		return record.Stamp{}, fmt.Errorf("simulate: %w", err)
+	}
+	stamp.Version = versionOf(value)
+	w.mirror.put(key, value, stamp)
+	return stamp, nil
+}
+
+func (w *world) deleteRecord(key record.Key, cond record.Cond) error {
+	if v, ok := cond.Version(); ok {
+		current, err := w.records.Get(w.ctx, key)
+		if err == nil && w.mirror.version(key) != v {
+			return fmt.Errorf("simulate: delete %s: %w", key, record.ErrConflict)
+		}
+		cond = record.IfVersion(current.Version)
+		if err != nil {
+			return nil
+		}
+	}
+	if err := w.records.Delete(w.ctx, key, cond); err != nil {
+		return fmt.Errorf("simulate: %w", err)
+	}
+	w.mirror.remove(key)
+	return nil
+}
+
+func (w *world) listRecords(prefix, after record.Key) ([]record.Entry, error) {
+	var page []record.Entry
+	for e, err := range w.records.List(w.ctx, prefix, after) {
+		if err != nil {
+			return nil, fmt.Errorf("simulate: %w", err)
+		}
+		e.Version = w.mirror.version(e.Key)
+		if page = append(page, e); len(page) == w.pageSize {
+			break
+		}
+	}
+	return page, nil
+}
