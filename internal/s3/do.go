@@ -22,6 +22,7 @@ const (
 	metadataTime = 5 * time.Second  // a small request with its retries
 	stallTime    = 10 * time.Second // a body without a byte for so long is broken
 	maxAttempts  = 3
+	maxAnswered  = 5 // while the store answers, with a 5xx: that is cheap for both sides
 	backoffBase  = 50 * time.Millisecond
 	backoffSlow  = 250 * time.Millisecond // base after SlowDown
 	backoffMax   = time.Second
@@ -38,6 +39,18 @@ func metadata(name string) op {
 func once(name string, size int64) op {
 	within := attemptTime + transferTime(size)
 	return op{name: name, attempts: 1, attempt: within, total: within}
+}
+
+// limit is how many attempts there may be after one that failed so.
+func (o op) limit(failure *Error) int {
+	switch {
+	case o.attempts == 1 || !failure.Kind.retryable():
+		return 1
+	case failure.answered():
+		return max(o.attempts, maxAnswered)
+	default:
+		return o.attempts
+	}
 }
 
 // upload is a body of size bytes that may be sent again: 60 s, and a second for each MiB.
@@ -94,7 +107,7 @@ func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
 			refreshed = true
 			continue
 		}
-		if !failure.Kind.retryable() || try >= o.attempts || probing || !c.retries.spend() {
+		if try >= o.limit(failure) || probing || !failure.answered() && !c.retries.spend() {
 			return failure
 		}
 		last = failure
@@ -161,8 +174,8 @@ const (
 	retryBurst = 50 // and so many at once
 )
 
-// retryBudget bounds retries to a share of the requests that succeed, so that a store in trouble is
-// not given three times the load.
+// retryBudget bounds the retries of requests that were not answered, or throttled, to a share of those that
+// succeed, so that a store in trouble is not given three times the load.
 type retryBudget struct {
 	mu     sync.Mutex
 	tokens int // in parts of retryShare

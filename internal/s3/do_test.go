@@ -29,7 +29,7 @@ func TestRetries(t *testing.T) {
 		requests int
 		kind     Kind
 	}{
-		{"get 500", get, 500, "InternalError", 3, Unavailable},
+		{"get 500", get, 500, "InternalError", maxAnswered, Unavailable},
 		{"get 503", get, 503, "SlowDown", 3, Throttled},
 		{"get 429", get, 429, "TooManyRequests", 3, Throttled},
 		{"get 408", get, 408, "", 3, Unavailable},

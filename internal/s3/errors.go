@@ -91,6 +91,11 @@ var (
 	errLength      = errors.New("the answer has no length")
 )
 
+// answered reports a 5xx that is not the store's wish for fewer requests.
+func (e *Error) answered() bool {
+	return e.Kind == Unavailable && e.Status >= http.StatusInternalServerError
+}
+
 // retryable reports whether another attempt may help. Only requests that may be repeated are.
 func (k Kind) retryable() bool {
 	return k == Unavailable || k == Timeout || k == NotSent || k == Throttled

@@ -109,7 +109,7 @@ type content struct {
 
 func newContent(seed uint64, size int64) *content {
 	c := &content{block: make([]byte, 64<<10), size: size}
-	source := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // G404: test content
+	source := rand.New(rand.NewPCG(seed, seed))
 	for i := range c.block {
 		c.block[i] = byte(source.Uint32())
 	}

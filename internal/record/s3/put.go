@@ -15,7 +15,7 @@ import (
 const (
 	writeTime = 5 * time.Second // a conditional write of a small value, its looks and its tries
 	writeRate = 1 << 20         // bytes per second on top of that: a manifest may have 4 MiB
-	writeTry  = 3
+	writeTry  = 5
 	pauseBase = 20 * time.Millisecond
 	pauseSlow = 400 * time.Millisecond // after SlowDown or 429: R2 takes one write a second per key
 )
