@@ -48,6 +48,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
 	setCommonHeaders(rec.Header(), id)
 	closeAfterChunked(rec, r)
+	h.boundBody(rec, r)
 	err := h.serve(rec, r)
 	status := rec.status
 	if err != nil && !rec.wrote {

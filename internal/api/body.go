@@ -15,6 +15,14 @@ import (
 // minBytesPerSecond is the rate below which a body is cut, measured over one progress time-out.
 const minBytesPerSecond = 1024
 
+// boundBody bounds the wait for a body that no handler reads, or not to its end: net/http reads some of what
+// is left before it answers, and after, for as long as the connection's read deadline lets it.
+func (h *Handler) boundBody(w http.ResponseWriter, r *http.Request) {
+	if h.cfg.Progress > 0 && r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.cfg.Progress)) // not supported by test recorders only
+	}
+}
+
 // pacedBody reads a request's body and moves the connection's read deadline on while the client makes
 // progress, so that what is bounded is the lack of it, not the length of an upload.
 type pacedBody struct {
@@ -39,7 +47,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.body.Read(p)
 	b.got += int64(n)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Time{}) // the store may take longer than the client did
 	}
 	return n, err
@@ -64,6 +72,7 @@ func (h *Handler) drain(w http.ResponseWriter, r *http.Request, status int) {
 	_, err := io.CopyN(io.Discard, r.Body, maxDrain)          // its error is the connection's end, seen by the next read
 	if err == nil || !errors.Is(err, io.EOF) {
 		w.Header().Set("Connection", "close")
+		return // the deadline stays: see boundBody
 	}
 	_ = control.SetReadDeadline(time.Time{})
 }

@@ -46,16 +46,19 @@ type byteRange struct {
 	whole          bool
 }
 
+// space is what may stand around the parts of a header (RFC 9110, 5.6.3).
+const space = " \t"
+
 // parseRange reads a Range header for a blob of size bytes (RFC 9110, 14.1.2). What is not one range of
 // bytes is ignored, as the RFC allows, and so the blob is served whole. ok is false when the range is one
 // that the blob does not have: 416.
 func parseRange(header string, size int64) (rng byteRange, ok bool) {
 	whole := byteRange{length: size, whole: true}
-	unit, set, found := strings.Cut(strings.TrimSpace(header), "=")
+	unit, set, found := strings.Cut(strings.Trim(header, space), "=")
 	if !found || !strings.EqualFold(unit, "bytes") || strings.Contains(set, ",") {
 		return whole, true
 	}
-	from, to, found := strings.Cut(strings.TrimSpace(set), "-")
+	from, to, found := strings.Cut(strings.Trim(set, space), "-")
 	switch {
 	case !found || (from == "" && to == "") || (from != "" && !isDigits(from)) || (to != "" && !isDigits(to)):
 		return whole, true

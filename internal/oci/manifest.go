@@ -49,8 +49,9 @@ type Ref struct {
 }
 
 // ParseManifest reads a manifest strictly: one JSON object, UTF-8, no key twice, no ambiguity between
-// image and index (CVE-2021-41190), keys in their exact case, sizes and digests valid. contentType is the
-// request's Content-Type, parameters allowed, or "" (then the body's mediaType decides).
+// image and index (CVE-2021-41190), keys in their exact case and in no other beside it, sizes and digests
+// valid. contentType is the request's Content-Type, parameters allowed, or "" (then the body's mediaType
+// decides).
 // Errors: MANIFEST_INVALID (UnsupportedType for a media type that is not stored), SIZE_INVALID, DIGEST_INVALID never.
 // Spec: "Pushing Manifests".
 func ParseManifest(contentType string, body []byte) (*Manifest, error) {
@@ -101,6 +102,9 @@ func (m *Manifest) IsIndex() bool { return isIndexType(m.MediaType) }
 type manifestReader struct{ root map[string]any }
 
 func (r *manifestReader) read(declared string) (*Manifest, error) {
+	if err := checkCase("", r.root, "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"); err != nil {
+		return nil, err
+	}
 	if n, ok := r.root["schemaVersion"].(json.Number); !ok || n.String() != "2" {
 		return nil, invalid("schemaVersion", "must be the number 2 (Docker's schema 1 is not supported)")
 	}
@@ -250,6 +254,9 @@ func descriptor(field string, v any) (Descriptor, error) {
 	if !ok {
 		return d, invalid(field, "must be a descriptor")
 	}
+	if err := checkCase(field+".", o, "mediaType", "digest", "size", "annotations", "data", "artifactType"); err != nil {
+		return d, err
+	}
 	if d.MediaType, ok = o["mediaType"].(string); !ok || !isContentType(d.MediaType) {
 		return d, invalid(field+".mediaType", "must be a media type")
 	}
@@ -305,6 +312,19 @@ func embedded(field string, v any, d Descriptor) ([]byte, error) {
 		return nil, invalid(field, "is not the content that size and digest describe")
 	}
 	return data, nil
+}
+
+// checkCase refuses a key that differs from one that we read in nothing but case: to encoding/json, with
+// which most clients read manifests, it is the same key.
+func checkCase(prefix string, o map[string]any, keys ...string) error {
+	for k := range o {
+		for _, key := range keys {
+			if k != key && strings.EqualFold(k, key) {
+				return invalid(prefix+key, "must be written in this case, not as %q", Clip(k))
+			}
+		}
+	}
+	return nil
 }
 
 func annotations(field string, v any) (map[string]string, error) {

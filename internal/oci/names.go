@@ -5,6 +5,7 @@ import (
 	_ "crypto/sha512"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -163,11 +164,15 @@ func ParseReference(s string) (Reference, error) {
 	return Reference{Tag: t}, err
 }
 
-// Clip cuts what a client sent to 64 bytes, to be shown in an answer or a log.
+// Clip cuts what a client sent to at most 64 bytes, between characters, to be shown in an answer or a log.
 func Clip(s string) string {
 	const limit = 64
 	if len(s) <= limit {
 		return s
 	}
-	return s[:limit] + "…"
+	end := limit
+	for end > limit-utf8.UTFMax+1 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
 }
