@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,6 +46,43 @@ func NewIndex(t *testing.T) Image {
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: v1.MediaTypeImageIndex,
 		Manifests: []v1.Descriptor{l.image("amd64", 2), l.image("arm64", 1)},
+	}))
+}
+
+// NewBigImage makes an image of one layer that has a file of size random bytes.
+func NewBigImage(t *testing.T, size int64) Image {
+	t.Helper()
+	l := newLayout(t)
+	file, err := os.Create(filepath.Join(l.dir, "layer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := digest.Canonical.Digester()
+	archive := tar.NewWriter(io.MultiWriter(file, sum.Hash()))
+	err = archive.WriteHeader(&tar.Header{Name: "big", Mode: 0o644, Size: size})
+	if err == nil {
+		_, err = io.CopyN(archive, rand.Reader, size)
+	}
+	if err = errors.Join(err, archive.Close(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d := sum.Digest()
+	if err := os.Rename(file.Name(), filepath.Join(l.dir, "blobs", "sha256", d.Encoded())); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(l.dir, "blobs", "sha256", d.Encoded()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := v1.Image{
+		Platform: v1.Platform{OS: "linux", Architecture: "amd64"},
+		RootFS:   v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{d}},
+		Config:   v1.ImageConfig{Cmd: []string{"/none"}},
+	}
+	return l.finish(l.json(v1.MediaTypeImageManifest, v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
+		Config: l.json(v1.MediaTypeImageConfig, config),
+		Layers: []v1.Descriptor{{MediaType: v1.MediaTypeImageLayer, Digest: d, Size: info.Size()}},
 	}))
 }
 

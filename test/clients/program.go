@@ -51,7 +51,7 @@ func (p *Program) Run(t *testing.T, args ...string) string {
 // Try is Run for what may fail; the error has the client's words.
 func (p *Program) Try(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.path, args...)
 	cmd.Dir = p.Home

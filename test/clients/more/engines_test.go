@@ -18,7 +18,9 @@ import (
 	"holdfast/test/cluster"
 )
 
-func testDocker(t *testing.T, r clients.Registry) {
+// startDocker starts a docker engine that trusts the registry, and returns its client.
+func startDocker(t *testing.T, r clients.Registry) *clients.Program {
+	t.Helper()
 	dir := short(t)
 	socket := "unix://" + dir + "/docker.sock"
 	config, err := json.Marshal(map[string]any{
@@ -32,12 +34,16 @@ func testDocker(t *testing.T, r clients.Registry) {
 		t.Fatal(err)
 	}
 	program := clients.Find(t, "docker", "DOCKER_HOST="+socket, "DOCKER_BUILDKIT=0")
-	docker := program.Run
 	daemon(t, "dockerd", func() error {
 		_, err := program.Try(t, "version")
 		return err
 	}, "--config-file", dir+"/daemon.json")
+	return program
+}
 
+func testDocker(t *testing.T, r clients.Registry) {
+	program := startDocker(t, r)
+	docker := program.Run
 	repo := r.Repo("docker/app")
 	ref := r.Host + "/" + repo
 	image := push(t, r, repo)
@@ -51,18 +57,15 @@ func testDocker(t *testing.T, r clients.Registry) {
 		}
 	}
 	docker(t, "build", "--network", "none", "-t", ref+":2", program.Home)
-	out := docker(t, "push", ref+":2")
-	_, rest, ok := strings.Cut(out, "digest: ")
-	if !ok {
-		t.Fatalf("docker push names no digest: %s", out)
-	}
-	pushed := digest.Digest(strings.Fields(rest)[0])
+	pushed := digestOf(t, docker(t, "push", ref+":2"))
 	r.Holds(t, repo, "2", pushed)
 	docker(t, "rmi", ref+":2", ref+":1")
 	docker(t, "pull", ref+"@"+pushed.String())
 }
 
-func testContainerd(t *testing.T, r clients.Registry) {
+// startContainerd starts containerd, and returns a function that runs ctr.
+func startContainerd(t *testing.T) func(args ...string) string {
+	t.Helper()
 	dir := short(t)
 	if err := os.WriteFile(dir+"/config.toml", fmt.Appendf(nil, "version = 2\nroot = %q\nstate = %q\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n[debug]\n  address = %q\n",
 		dir+"/root", dir+"/state", dir+"/c.sock", dir+"/t.sock", dir+"/d.sock"), 0o600); err != nil {
@@ -77,7 +80,11 @@ func testContainerd(t *testing.T, r clients.Registry) {
 		_, err := program.Try(t, "--address", dir+"/c.sock", "version")
 		return err
 	}, "--config", dir+"/config.toml")
+	return ctr
+}
 
+func testContainerd(t *testing.T, r clients.Registry) {
+	ctr := startContainerd(t)
 	repo := r.Repo("containerd/app")
 	ref := r.Host + "/" + repo
 	image := push(t, r, repo)
@@ -165,4 +172,14 @@ func digestIn(t *testing.T, file string) digest.Digest {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// digestOf finds the digest in what docker push said.
+func digestOf(t *testing.T, said string) digest.Digest {
+	t.Helper()
+	_, rest, ok := strings.Cut(said, "digest: ")
+	if !ok {
+		t.Fatalf("docker push names no digest: %s", said)
+	}
+	return digest.Digest(strings.Fields(rest)[0])
 }

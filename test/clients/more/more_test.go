@@ -28,6 +28,7 @@ func TestMoreClients(t *testing.T) {
 	t.Run("Containerd", func(t *testing.T) { testContainerd(t, r) })
 	t.Run("Regctl", func(t *testing.T) { testRegctl(t, r) })
 	t.Run("Helm", func(t *testing.T) { testHelm(t, r) })
+	t.Run("BigLayer", func(t *testing.T) { testBigLayer(t, r) })
 }
 
 // push brings an image of its own into repo with crane, for clients that only pull it.
@@ -38,13 +39,19 @@ func push(t *testing.T, r clients.Registry, repo string) clients.Image {
 	return image
 }
 
-func testPodman(t *testing.T, r clients.Registry) {
+// newPodman returns a function that runs podman, with a store of its own.
+func newPodman(t *testing.T) func(args ...string) string {
+	t.Helper()
 	store := short(t)
 	program := clients.Find(t, "podman")
-	podman := func(args ...string) string {
+	return func(args ...string) string {
 		t.Helper()
 		return program.Run(t, append([]string{"--root", store + "/root", "--runroot", store + "/run", "--storage-driver", "vfs", "--events-backend", "none"}, args...)...)
 	}
+}
+
+func testPodman(t *testing.T, r clients.Registry) {
+	podman := newPodman(t)
 	repo := r.Repo("podman/app")
 	image := push(t, r, repo)
 	ref := r.Host + "/" + repo
