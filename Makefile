@@ -47,6 +47,15 @@ clients: build ## every client, through HAProxy and three replicas: docker, podm
 conformance: build ## the official suites; give their binaries by CONFORMANCE_V1=path and CONFORMANCE_MAIN=path
 	go test -count=1 -timeout 30m -v ./test/conformance
 
+.PHONY: simulate
+simulate: ## replicas under a hostile scheduler, then every planted bug, which must be found; 2 minutes
+	scripts/simulate.sh
+
+.PHONY: drills
+drills: ## every fault drill in its full size: real processes are killed, stopped, cut off; half an hour
+	scripts/tools.sh cluster
+	HOLDFAST_DRILLS=full go test -count=1 -timeout 90m -v ./test/drills/...
+
 .PHONY: memory
 memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in one replica (18 GB of disk, 3 minutes)
 	scripts/tools.sh cluster

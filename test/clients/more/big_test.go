@@ -39,7 +39,7 @@ func testBigLayer(t *testing.T, r clients.Registry) {
 		repo, ref := ref("skopeo")
 		skopeo(t, "--insecure-policy", "copy", "--preserve-digests", "--dest-tls-verify=false", layout, "docker://"+ref+":1")
 		r.Holds(t, repo, "1", image.Digest)
-		skopeo(t, "--insecure-policy", "copy", "--src-tls-verify=false", "docker://"+ref+":1", "oci:"+dir+":1")
+		skopeo(t, "--insecure-policy", "copy", "--preserve-digests", "--src-tls-verify=false", "docker://"+ref+":1", "oci:"+dir+":1")
 		clients.Pulled(t, dir, image.Digest)
 	})
 	t.Run("Oras", func(t *testing.T) {
