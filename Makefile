@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 TOOLS := $(or $(HOLDFAST_TOOLS),$(HOME)/.cache/holdfast/tools)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|memory)")
+PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|memory|drills$$)")
 
 .PHONY: help
 help: ## show this list
@@ -50,6 +50,11 @@ conformance: build ## the official suites; give their binaries by CONFORMANCE_V1
 .PHONY: simulate
 simulate: ## replicas under a hostile scheduler, then every planted bug, which must be found; 2 minutes
 	scripts/simulate.sh
+
+.PHONY: smoke
+smoke: ## the fault drills in their small size; some five minutes on an idle machine
+	scripts/tools.sh cluster
+	go test -count=1 -timeout 30m -v ./test/drills
 
 .PHONY: drills
 drills: ## every fault drill in its full size: real processes are killed, stopped, cut off; half an hour

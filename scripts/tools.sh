@@ -65,7 +65,7 @@ go_install() {
 for set in "$@"; do
 	case $set in
 	cluster)
-		apt_install haproxy curl
+		apt_install haproxy curl iptables iproute2
 		go_install "$versitygw"
 		go_install "$crane"
 		;;

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // The stores that Options.Store names.
@@ -32,11 +31,19 @@ type Options struct {
 	ReplicaPorts []int // one per replica; empty: free ones
 	NoHAProxy    bool  // then URL is the first replica's
 	HAProxyPort  int   // 0: a free one
+	// HAProxyConfig is the file to adapt to this machine; empty: zot's published sample.
+	HAProxyConfig string
 
-	Binary string               // the holdfast program
-	Env    []string             // added to each replica's environment
-	Edit   func(map[string]any) // changes a replica's configuration before it is written
-	Log    io.Writer            // a line per step; nil: none
+	// Front returns the S3 base URL that replica n uses for the gateway at s3: that of a proxy
+	// between the two. nil: s3 itself.
+	Front func(n int, s3 string) (string, error)
+
+	Binary string   // the holdfast program
+	Prefix []string // put before a replica's command: a program that sets limits and executes the rest
+	Env    []string // added to each replica's environment
+	// Edit changes a replica's configuration before it is written.
+	Edit func(map[string]any)
+	Log  io.Writer // a line per step; nil: none
 }
 
 // A Cluster is a running installation. Its methods are safe for concurrent use,
@@ -50,6 +57,7 @@ type Cluster struct {
 	opt      Options
 	dir      string
 	ports    []int
+	fronts   []string // where each replica finds S3
 	group    *group
 	replicas []*process
 	haproxy  *process
@@ -70,7 +78,7 @@ func Start(ctx context.Context, opt Options) (_ *Cluster, err error) {
 	if opt.Replicas == 0 {
 		opt.Replicas = 3
 	}
-	c := &Cluster{opt: opt, replicas: make([]*process, opt.Replicas), Bucket: opt.Bucket}
+	c := &Cluster{opt: opt, replicas: make([]*process, opt.Replicas), fronts: make([]string, opt.Replicas), Bucket: opt.Bucket}
 	if c.dir, c.group, err = workplace(opt.Dir); err != nil {
 		return nil, err
 	}
@@ -96,7 +104,7 @@ func Start(ctx context.Context, opt Options) (_ *Cluster, err error) {
 	if opt.NoHAProxy {
 		return c, nil
 	}
-	if c.haproxy, err = startHAProxy(ctx, c.group, c.dir, c.opt.HAProxyPort, c.ports); err != nil {
+	if c.haproxy, err = startHAProxy(ctx, c.group, c.opt.HAProxyConfig, c.dir, c.opt.HAProxyPort, c.ports); err != nil {
 		return nil, err
 	}
 	c.URL = "http://" + address(c.opt.HAProxyPort)
@@ -184,21 +192,6 @@ func (c *Cluster) Stop() error {
 	})
 	return c.stopErr
 }
-
-// Signal sends sig to replica n (1 is the first): SIGKILL and SIGSTOP are what
-// drills are made of.
-func (c *Cluster) Signal(n int, sig syscall.Signal) error { return c.replicas[n-1].signal(sig) }
-
-// Restart ends replica n when it still runs, and starts it again.
-func (c *Cluster) Restart(ctx context.Context, n int) error {
-	old := c.replicas[n-1]
-	old.stop()
-	c.group.forget(old)
-	return c.startReplica(ctx, n)
-}
-
-// Pid returns replica n's process id.
-func (c *Cluster) Pid(n int) int { return c.replicas[n-1].cmd.Process.Pid }
 
 // Complaints returns the last few warnings and errors that each replica has logged,
 // for a test that has failed.

@@ -182,6 +182,70 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
+func TestLoopbackKeepsWhatDecides(t *testing.T) {
+	const config = `frontend registry
+        bind *:8080
+backend replicas
+        server replica1 10.0.0.1:8080 check inter 1s
+        server replica2 10.0.0.2:8080 check inter 1s
+frontend statistics
+        bind 127.0.0.1:8404
+`
+	got := loopback(config, "/tmp/s", 18080, []int{7, 8, 9})
+	want := `frontend registry
+        bind 127.0.0.1:18080
+backend replicas
+        server replica1 127.0.0.1:7 check inter 1s
+        server replica2 127.0.0.1:8 check inter 1s
+        server replica3 127.0.0.1:9 check inter 1s
+frontend statistics
+        bind unix@/tmp/s.1
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFrontAndPrefix(t *testing.T) {
+	var fronts []string
+	c := start(t, Options{
+		NoHAProxy: true, Replicas: 2, Prefix: []string{"/bin/sh", "-c", `ulimit -n 99; exec "$0" "$@"`},
+		Front: func(n int, s3 string) (string, error) {
+			fronts = append(fronts, s3)
+			return fmt.Sprintf("http://127.0.0.1:%d", n), nil
+		},
+	})
+	if diff := cmp.Diff(c.S3, fronts); diff != "" {
+		t.Errorf("the replicas were to use other gateways: %s", diff)
+	}
+	if err := c.Restart(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if len(fronts) != 2 {
+		t.Error("a restart asked for another front")
+	}
+	text, err := os.ReadFile(c.dir + "/config-2.json")
+	if err != nil || !strings.Contains(string(text), `"regionendpoint": "http://127.0.0.1:2"`) {
+		t.Errorf("replica 2 does not use its front: %v\n%s", err, text)
+	}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", c.Pid(1)))
+	if err != nil || !strings.Contains(string(limits), "Max open files            99 ") {
+		t.Errorf("replica 1 has other limits: %v\n%s", err, limits)
+	}
+	if u, err := c.Usage(1); err != nil || u.Resident == 0 || u.Peak < u.Resident || u.Descriptors == 0 {
+		t.Errorf("usage %+v, %v", u, err)
+	}
+	if err := c.SignalS3(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RestartS3(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.group.of(VersityGW)) != 2 {
+		t.Error("the gateways were not started again")
+	}
+}
+
 func TestEnvRoundTrip(t *testing.T) {
 	s := &Servers{names: []string{"a", "b"}, URLs: map[string][]string{"a": {"http://1", "http://2"}, "b": {"http://3"}}}
 	got, err := ParseEnv(s.Env())

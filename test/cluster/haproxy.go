@@ -13,23 +13,44 @@ import (
 //go:embed testdata/haproxy.cfg
 var haproxyConfig string
 
-// startHAProxy runs HAProxy on port before the replicas.
-func startHAProxy(ctx context.Context, g *group, dir string, port int, replicas []int) (*process, error) {
+// startHAProxy runs HAProxy on port before the replicas, with the configuration of the file at path,
+// or zot's sample for "".
+func startHAProxy(ctx context.Context, g *group, path, dir string, port int, replicas []int) (*process, error) {
 	bin, err := Tool("haproxy")
 	if err != nil {
 		return nil, err
 	}
+	config := haproxyConfig
+	if path != "" {
+		if config, err = readConfig(path); err != nil {
+			return nil, err
+		}
+	}
 	file := filepath.Join(dir, "haproxy.cfg")
-	text := loopback(haproxyConfig, filepath.Join(dir, "haproxy.sock"), port, replicas)
+	text := loopback(config, filepath.Join(dir, "haproxy.sock"), port, replicas)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("cluster: write haproxy.cfg: %w", err)
 	}
-	// -db: stay in the foreground, one process, whatever the file says.
-	p, err := g.start(ctx, command{name: "haproxy", path: bin, args: []string{"-db", "-f", file}, grace: 3 * time.Second})
+	// -W: stay in the foreground and work in a child, so that SIGUSR2 loads the file anew.
+	p, err := g.start(ctx, command{name: "haproxy", path: bin, args: []string{"-W", "-f", file}, grace: 3 * time.Second})
 	if err != nil {
 		return nil, err
 	}
 	return p, p.ready(ctx, 15*time.Second, answers("http://"+address(port)+"/v2/", 200))
+}
+
+// readConfig reads a configuration. The error files that an operator installs in /etc/haproxy/holdfast are taken
+// from the folder "errors" beside it.
+func readConfig(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("cluster: HAProxy's configuration: %w", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("cluster: HAProxy's configuration: %w", err)
+	}
+	return strings.ReplaceAll(string(text), "/etc/haproxy/holdfast/", filepath.Join(filepath.Dir(path), "errors")+"/"), nil
 }
 
 // loopback turns the published configuration of a cluster into one for this
@@ -37,7 +58,7 @@ func startHAProxy(ctx context.Context, g *group, dir string, port int, replicas 
 // starts it; everything that decides how requests are spread stays as published.
 func loopback(config, socket string, port int, replicas []int) string {
 	var out strings.Builder
-	logged, served := false, false
+	logged, served, binds := false, false, 0
 	for line := range strings.Lines(config) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
@@ -51,11 +72,17 @@ func loopback(config, socket string, port int, replicas []int) string {
 		case word == "stats" && strings.HasPrefix(rest, "socket "):
 			out.WriteString(strings.Replace(line, "/run/haproxy/admin.sock", socket, 1))
 		case word == "bind":
-			fmt.Fprintf(&out, "%sbind %s\n", indent, address(port))
+			at := address(port)
+			if binds > 0 { // statistics and the like: nobody else wants its port
+				at = fmt.Sprintf("unix@%s.%d", socket, binds)
+			}
+			binds++
+			fmt.Fprintf(&out, "%sbind %s\n", indent, at)
 		case word == "server":
-			if !served {
+			if first := strings.Fields(rest); !served && len(first) >= 2 {
+				name := strings.TrimRight(first[0], "0123456789")
 				for i, p := range replicas {
-					fmt.Fprintf(&out, "%sserver zot%d %s check\n", indent, i+1, address(p))
+					fmt.Fprintf(&out, "%sserver %s%d %s\n", indent, name, i+1, strings.Join(append([]string{address(p)}, first[2:]...), " "))
 				}
 			}
 			served = true

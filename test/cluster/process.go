@@ -135,6 +135,18 @@ func (g *group) forget(p *process) {
 	}
 }
 
+// of returns the children of one kind, in the order of their start.
+func (g *group) of(name string) (procs []*process) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.procs {
+		if kind(p.name) == name {
+			procs = append(procs, p)
+		}
+	}
+	return procs
+}
+
 func kind(name string) string { return strings.TrimRight(name, "-0123456789") }
 
 // signal reaches the child and what it started. A child that has ended is no error.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -20,9 +21,7 @@ func (c *Cluster) config(n, port int) map[string]any {
 		"dedupe":        true,
 	}
 	if len(c.S3) > 0 {
-		// The second replica uses the second gateway, so that the replicas agree
-		// through the store and not through one server's memory.
-		endpoint := c.S3[(n-1)%min(2, len(c.S3))]
+		endpoint := c.fronts[n-1]
 		host := endpoint
 		if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
 			host = u.Scheme + "://" + u.Host
@@ -52,11 +51,34 @@ func (c *Cluster) config(n, port int) map[string]any {
 	return cfg
 }
 
+// startFront finds where replica n finds the store, the first time that it starts. The second replica
+// uses the second gateway, so that the replicas agree through the store and not through one server's
+// memory.
+func (c *Cluster) startFront(n int) error {
+	if len(c.S3) == 0 || c.fronts[n-1] != "" {
+		return nil
+	}
+	gateway := c.S3[(n-1)%min(2, len(c.S3))]
+	if c.opt.Front == nil {
+		c.fronts[n-1] = gateway
+		return nil
+	}
+	front, err := c.opt.Front(n, gateway)
+	if err != nil {
+		return fmt.Errorf("cluster: proxy before %s for replica %d: %w", gateway, n, err)
+	}
+	c.fronts[n-1] = front
+	return nil
+}
+
 // startReplica runs "holdfast serve" with replica n's configuration and waits
 // until it says that it is ready.
 func (c *Cluster) startReplica(ctx context.Context, n int) error {
 	port := c.ports[n-1]
 	if err := free(ctx, port, "replica "+strconv.Itoa(n)); err != nil {
+		return err
+	}
+	if err := c.startFront(n); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(c.config(n, port), "", "  ")
@@ -67,8 +89,9 @@ func (c *Cluster) startReplica(ctx context.Context, n int) error {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("cluster: write configuration: %w", err)
 	}
+	line := slices.Concat(c.opt.Prefix, []string{c.opt.Binary, "serve", file})
 	p, err := c.group.start(ctx, command{
-		name: "replica-" + strconv.Itoa(n), path: c.opt.Binary, args: []string{"serve", file}, env: c.opt.Env,
+		name: "replica-" + strconv.Itoa(n), path: line[0], args: line[1:], env: c.opt.Env,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -36,12 +37,13 @@ func Tool(name string) (string, error) {
 
 // ports hands out n free loopback ports, all different. They lie below the range
 // from which the kernel takes ports for outgoing connections, so that nothing
-// but another starter is likely to take one before its server does.
+// but another starter is likely to take one before its server does; where the search begins is left to chance,
+// because starters often begin together.
 func ports(ctx context.Context, n int) ([]int, error) {
 	const first, last = 18000, 32000
 	var lc net.ListenConfig
 	var found []int
-	for port := first + time.Now().Nanosecond()/1000%(last-first); len(found) < n; port++ {
+	for port := first + rand.IntN(last-first); len(found) < n; port++ {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("cluster: find a free port: %w", err)
 		}

@@ -14,6 +14,8 @@ const (
 	AccessKey = "test"
 	SecretKey = "testtest"
 	Region    = "us-east-1"
+
+	gatewayFolder = "versitygw"
 )
 
 // startVersityGW runs two gateways over one folder: one S3 store with two front
@@ -23,7 +25,7 @@ func startVersityGW(ctx context.Context, g *group, dir string, say progress) ([]
 	if err != nil {
 		return nil, err
 	}
-	root := filepath.Join(dir, "versitygw")
+	root := filepath.Join(dir, gatewayFolder)
 	if err := os.MkdirAll(root, 0o750); err != nil {
 		return nil, err
 	}

@@ -85,6 +85,9 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(c.Complaints())
+				}
 				if err := c.Stop(); err != nil {
 					t.Error(err)
 				}
