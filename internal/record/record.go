@@ -122,6 +122,20 @@ func (c *Conflict) Error() string { return ErrConflict.Error() }
 // Is reports whether target is ErrConflict.
 func (c *Conflict) Is(target error) bool { return target == ErrConflict }
 
+// Uncertain is an ErrUnavailable of a Put that was sent, whose answer was lost, and whose key holds another
+// value now: ours was there before it, or never was. Current is what is there. A caller to whom it does not
+// matter who wrote the value goes on with it.
+type Uncertain struct {
+	Current Record
+	Err     error // the lost answer; wraps ErrUnavailable
+}
+
+// Error says what happened to the answer.
+func (u *Uncertain) Error() string { return u.Err.Error() }
+
+// Unwrap returns the lost answer.
+func (u *Uncertain) Unwrap() error { return u.Err }
+
 // Store keeps small values (at most 5 MiB) under ordered keys. Safe for concurrent use, by any number
 // of processes where the driver says so. Linearizable per key; List sees every Put that returned
 // before it began.

@@ -220,7 +220,7 @@ func (c *commit) putLink(ctx context.Context) error {
 	for range rounds(ctx) {
 		head := linkHead{}
 		head.State = pending
-		link, err := write(ctx, c.l, key, old, head, nil, false)
+		link, err := writeOrFind(ctx, c.l, key, old, head, nil, false)
 		if err != nil && !isConflict(err) {
 			return err
 		}
@@ -258,7 +258,7 @@ func (c *commit) settle(ctx context.Context) error {
 		}
 		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
 		head.State = live
-		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil {
+		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
 			return nil
 		}
 		if !isConflict(err) {
@@ -295,10 +295,11 @@ func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
 	var err error
 	if c.installed {
 		rec, err = read[blobHead](ctx, c.l, key)
-	} else if rec, err = write(ctx, c.l, key, rec, ours, nil, true); err == nil {
+	} else if rec, err = writeOrFind(ctx, c.l, key, rec, ours, nil, true); err == nil {
 		c.installed = true
 		return rec, nil
 	}
+	c.installed = c.installed || maybeWritten(err)
 	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return rec, err
@@ -335,8 +336,8 @@ func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobH
 			return rec, fmt.Errorf("registry: look at a segment of %s: %w", c.digest, err)
 		}
 	}
-	rec, err := write(ctx, c.l, blobKey(c.digest), rec, ours, nil, true)
-	c.installed = c.installed || err == nil
+	rec, err := writeOrFind(ctx, c.l, blobKey(c.digest), rec, ours, nil, true)
+	c.installed = c.installed || err == nil || maybeWritten(err)
 	return rec, err
 }
 

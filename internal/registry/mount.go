@@ -74,7 +74,7 @@ func (c *commit) settleMount(ctx context.Context) error {
 		}
 		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
 		head.State = live
-		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil || !isConflict(err) {
+		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil || !isConflict(err) {
 			return err
 		}
 	}
@@ -92,8 +92,13 @@ func (l *Local) anySource(ctx context.Context, repo oci.Repository, d oci.Digest
 			continue
 		}
 		found := unescapeRepository(strings.TrimPrefix(string(entry.Key), string(prefix)))
-		if found != repo && (allowed == nil || allowed(found)) {
-			return found, nil
+		if found == repo || allowed != nil && !allowed(found) {
+			continue
+		}
+		// The size tells the dead apart, not what is pending or corrupt.
+		link, err := read[linkHead](ctx, l, entry.Key)
+		if err != nil || link.present() {
+			return found, err
 		}
 	}
 	return "", nil

@@ -186,7 +186,7 @@ func (p *push) writeManifest(ctx context.Context) error {
 	for i := range p.tags {
 		name := p.tags[i].name
 		g.Go(func() error {
-			_, err := write(gctx, p.l, markerKey(p.repo, p.digest, name), stored[markerHead]{}, markerHead{}, nil, false)
+			_, err := writeOrFind(gctx, p.l, markerKey(p.repo, p.digest, name), stored[markerHead]{}, markerHead{}, nil, false)
 			if isConflict(err) {
 				return nil // it is there, and never changes
 			}
@@ -211,7 +211,7 @@ func (p *push) markRepository(ctx context.Context) error {
 		}
 		head := markerHead{}
 		head.State = live
-		p.marker, err = write(ctx, p.l, repositoryKey(p.repo), p.marker, head, nil, false)
+		p.marker, err = writeOrFind(ctx, p.l, repositoryKey(p.repo), p.marker, head, nil, false)
 		if err != nil && !isConflict(err) {
 			return err
 		}
@@ -234,7 +234,7 @@ func (p *push) installManifest(ctx context.Context) error {
 		if !old.present() {
 			head.Generation = randomID()
 		}
-		m, err := write(ctx, p.l, key, old, head, p.in.Body, false)
+		m, err := writeOrFind(ctx, p.l, key, old, head, p.in.Body, false)
 		if err == nil {
 			p.stored = m
 			return nil

@@ -106,6 +106,28 @@ func write[H any, P headOf[H]](ctx context.Context, l *Local, key record.Key, ol
 	return current, fmt.Errorf("registry: write %s: %w", key, record.ErrConflict)
 }
 
+// writeOrFind is write for a value that is as good when another request wrote it: also after an answer
+// that was lost it returns what is there now, with an error that is a record.ErrConflict and, by
+// maybeWritten, says that ours may have been there before.
+func writeOrFind[H any, P headOf[H]](ctx context.Context, l *Local, key record.Key, old stored[H], head H, body []byte, install bool) (stored[H], error) {
+	s, err := write[H, P](ctx, l, key, old, head, body, install)
+	var unsure *record.Uncertain
+	if err == nil || !errors.As(err, &unsure) {
+		return s, err
+	}
+	current, readErr := parse[H, P](l, key, unsure.Current)
+	if readErr != nil {
+		return stored[H]{}, readErr
+	}
+	return current, fmt.Errorf("%w: %w", record.ErrConflict, err)
+}
+
+// maybeWritten reports a lost race of which it is not known whether our value was there for a while.
+func maybeWritten(err error) bool {
+	var unsure *record.Uncertain
+	return errors.As(err, &unsure)
+}
+
 func currentOf[H any, P headOf[H]](ctx context.Context, l *Local, key record.Key, conflict error) (stored[H], error) {
 	var seen *record.Conflict
 	if !errors.As(conflict, &seen) {

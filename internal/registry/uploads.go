@@ -133,6 +133,9 @@ func (l *Local) receive(ctx context.Context, w *segmentWriter, chunk Chunk, h ha
 	if limit >= 0 && chunk.Size > limit {
 		return 0, errTooLarge(l.maxBlob)
 	}
+	if chunk.Size >= 0 {
+		chunk.Body = io.LimitReader(chunk.Body, chunk.Size+1) // more than was announced is not stored to its end
+	}
 	n, err := w.fill(ctx, chunk.Body, h, limit)
 	if err == nil && chunk.Size >= 0 && n != chunk.Size {
 		err = oci.Errorf(oci.SizeInvalid, "the body has %d bytes, %d were announced", n, chunk.Size)

@@ -92,7 +92,7 @@ var rows = []row{
 	{"mount without from", func(r *replica, repo string) func() {
 		d := r.pushBlob(repo+"/from", blob(100))
 		return func() { r.do("POST", "/v2/"+repo+"/blobs/uploads/?mount="+string(d), nil, nil, 201) }
-	}, 5, 0},
+	}, 6, 0},
 	{"PUT manifest, new tag", func(r *replica, repo string) func() {
 		r.pushManifest(repo, "first", r.image(repo, refs, ""))
 		m := r.image(repo, refs, "")

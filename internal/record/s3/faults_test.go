@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestPutFaults(t *testing.T) {
 		{"applied, then 412, as after a proxy's replay", []s3test.Fault{applied(answer(412, "PreconditionFailed"))}, success, 1},
 		{"applied, then reset", []s3test.Fault{applied(s3test.Reset)}, success, 1},
 		{"applied, then no answer", []s3test.Fault{applied(s3test.Hang)}, success, 1},
-		{"500 three times", []s3test.Fault{answer(500, "InternalError"), answer(500, "InternalError"), answer(500, "InternalError")}, unknown, 3},
+		{"500 five times", slices.Repeat([]s3test.Fault{answer(500, "InternalError")}, 5), unknown, 5},
 		{"403", []s3test.Fault{answer(403, "AccessDenied")}, unknown, 1},
 		{"400", []s3test.Fault{answer(400, "InvalidRequest")}, unknown, 1},
 	} {

@@ -30,7 +30,7 @@ var errOutcome = errors.New("the outcome is unknown")
 //     duplicate of the first that lands later fails its condition;
 //   - it is something else, and every answer so far was a refusal (412, 404, 409): ErrConflict;
 //   - it is something else, and some answer was lost: ours may have been applied and then replaced.
-//     That is ErrUnavailable, never ErrConflict.
+//     That is an *Uncertain, never ErrConflict.
 //
 // The Modified of a write is the Date of its answer: within a second or so of what Get will say.
 func (s *Store) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
@@ -112,7 +112,7 @@ func (w *write) run(caller context.Context) (record.Stamp, error) {
 		case held == other && w.lost == nil:
 			return record.Stamp{}, &record.Conflict{Current: seen}
 		case held == other:
-			return record.Stamp{}, w.fail(caller, w.lost)
+			return record.Stamp{}, w.uncertain(caller, seen)
 		}
 	}
 	return record.Stamp{}, w.fail(caller, last)
@@ -165,6 +165,15 @@ func (w *write) fail(caller context.Context, err error) error {
 		return fmt.Errorf("%w: %w: %w", record.ErrUnavailable, errOutcome, err)
 	}
 	return fmt.Errorf("%w: %w", record.ErrUnavailable, err)
+}
+
+// uncertain is fail for a write whose key holds another value now.
+func (w *write) uncertain(caller context.Context, seen record.Record) error {
+	err := w.fail(caller, w.lost)
+	if w.remove || seen.Version == "" || caller.Err() != nil {
+		return err
+	}
+	return &record.Uncertain{Current: seen, Err: err}
 }
 
 // state is what a look found.

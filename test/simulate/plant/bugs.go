@@ -159,7 +159,7 @@ func deleteBugs() []Bug {
 func blobBugs() []Bug {
 	return []Bug{
 		one("acknowledged-before-the-link", "a push is acknowledged before its link is live", "push.*blob|PUT", commit,
-			`		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			`		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
 			return nil
 		}
 		if !isConflict(err) {
@@ -173,7 +173,7 @@ func blobBugs() []Bug {
 			})
 			return nil
 		}
-		if c.link, err = write(ctx, c.l, key, c.link, head, nil, false); err == nil {
+		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
 			return nil
 		}
 		if !isConflict(err) {
@@ -184,7 +184,7 @@ func blobBugs() []Bug {
 		one("link-without-pending", "a commit looks at the record before its link is pending", "collect", commit,
 			`		head := linkHead{}
 		head.State = pending
-		link, err := write(ctx, c.l, key, old, head, nil, false)
+		link, err := writeOrFind(ctx, c.l, key, old, head, nil, false)
 `, `		if planted("link-without-pending") {
 			var err error
 			c.link, err = read[linkHead](ctx, c.l, key)
@@ -192,7 +192,7 @@ func blobBugs() []Bug {
 		}
 		head := linkHead{}
 		head.State = pending
-		link, err := write(ctx, c.l, key, old, head, nil, false)
+		link, err := writeOrFind(ctx, c.l, key, old, head, nil, false)
 `),
 		one("installed-unseen", "segments are installed again without a look whether they exist", "repeated PUT", commit,
 			`	for _, s := range c.segments {
