@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -27,9 +28,12 @@ func (l *Local) CommitUpload(ctx context.Context, repo oci.Repository, id string
 	if last.Body == nil || last.Size == 0 {
 		return l.commitAsItIs(ctx, repo, d, t, last)
 	}
-	s, err := l.lookUp(ctx, t, last.Start > 0)
+	s, err := l.lookUp(ctx, t, true)
 	if err != nil {
 		return err
+	}
+	if s.is(done) && s.Head.Digest == d {
+		return l.commitAsItIs(ctx, repo, d, t, Chunk{Start: -1}) // its last bytes came before
 	}
 	if err := checkOpen(t, s); err != nil {
 		return l.repeated(ctx, repo, d, s, err)
@@ -52,6 +56,9 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if s.is(done) && s.Head.Digest == d {
+		return l.resume(ctx, c, t, s)
+	}
 	if err := checkOpen(t, s); err != nil {
 		return l.repeated(ctx, repo, d, s, err)
 	}
@@ -73,14 +80,55 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 	if err := checkSum(sum, d); err != nil {
 		return err
 	}
-	if err := c.settle(ctx); err != nil {
-		if errors.Is(err, errSegmentGone) {
-			return l.abandon(ctx, t, s)
+	if s.exists() {
+		if c.segments, err = l.claim(ctx, repo, t, s, d, c.segments, c.size); err != nil {
+			return err
 		}
+	}
+	return c.settle(ctx)
+}
+
+// claim ends a session for good as the blob d of segments, before a record names them: of several commits of one
+// session, with different last chunks or racing with a PATCH, one gets the segments, so that no two
+// records ever share one. It returns the segments to install: those of the first when another request has
+// claimed the session for the same digest.
+func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s stored[uploadHead], d oci.Digest, segments []segment, size int64) ([]segment, error) {
+	head := s.Head
+	head.State, head.Digest, head.Hash, head.Segments, head.Offset = done, d, nil, segments, size
+	now, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
+	switch {
+	case !isConflict(err):
+		return segments, err
+	case now.is(done) && now.Head.Digest == d:
+		return now.Head.Segments, nil
+	case now.is(open):
+		t.written = true
+		return nil, &OffsetError{Upload: l.renewed(ctx, repo, t, now.Head.Offset)}
+	}
+	return nil, checkOpen(t, now)
+}
+
+// resume answers a commit of a session that is done with the same digest: one that was sent again, or one whose
+// first attempt died before the blob was there, or whose blob was deleted since. Its segments are
+// looked for before they are installed, as the collector may have taken them.
+func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadHead]) error {
+	if c.link.present() {
+		return c.settle(ctx)
+	}
+	// Renewed, so that its age does not make the collector take the segments meanwhile.
+	now, err := swap(ctx, l, uploadKey(t.id), s, done)
+	if err != nil && !isConflict(err) {
 		return err
 	}
-	l.finishSession(ctx, t, s, d)
-	return nil
+	if !now.is(done) || now.Head.Digest != c.digest {
+		return errUploadUnknown("this upload is finished")
+	}
+	c.segments, c.size, c.cautious = s.Head.Segments, s.Head.Offset, true
+	err = c.settle(ctx)
+	if errors.Is(err, errSegmentGone) {
+		return l.abandon(ctx, t, now)
+	}
+	return err
 }
 
 // abandon ends an upload whose bytes were collected since they were a blob, so that the client begins anew
@@ -139,13 +187,17 @@ func (l *Local) commitWithBody(ctx context.Context, repo oci.Repository, d oci.D
 		return err
 	}
 	c.segments = joined(s.Head.Segments, w.segments)
-	if err := c.settle(ctx); err != nil {
-		return err // the record may name the segments: they stay
-	}
 	if s.exists() {
-		l.finishSession(ctx, t, s, d)
+		claimed, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
+		if !slices.Equal(claimed, c.segments) { // lost for certain: nothing names what came last
+			l.afterwards(ctx, "drop a segment", func(ctx context.Context) error { w.discard(ctx); return nil })
+		}
+		if err != nil {
+			return err
+		}
+		c.segments = claimed
 	}
-	return nil
+	return c.settle(ctx) // after an error the record may name the segments: they stay
 }
 
 func joined(a, b []segment) []segment { return append(append([]segment{}, a...), b...) }
@@ -178,20 +230,6 @@ func (l *Local) repeated(ctx context.Context, repo oci.Repository, d oci.Digest,
 	return err
 }
 
-// finishSession marks a session as done, after the answer, so that nothing is added to it and the
-// collector looks at its segments.
-func (l *Local) finishSession(ctx context.Context, t token, s stored[uploadHead], d oci.Digest) {
-	if !s.exists() {
-		return
-	}
-	l.afterwards(ctx, "end of an upload", func(ctx context.Context) error {
-		head := s.Head
-		head.State, head.Digest, head.Hash = done, d, nil
-		_, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
-		return err
-	})
-}
-
 // PushBlob implements Blobs: a commit without a session.
 func (l *Local) PushBlob(ctx context.Context, repo oci.Repository, d oci.Digest, body io.Reader, size int64) error {
 	if err := l.checkName(repo); err != nil {
@@ -211,6 +249,7 @@ type commit struct {
 
 	link      stored[linkHead]
 	installed bool // our segments were put into the record: at most once in a request
+	cautious  bool // the segments may be gone: they are looked for before every installation
 }
 
 // putLink makes sure that the link is pending, or present already.
@@ -293,7 +332,7 @@ func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
 	ours.State = live
 	var rec stored[blobHead]
 	var err error
-	if c.installed {
+	if c.installed || c.cautious {
 		rec, err = read[blobHead](ctx, c.l, key)
 	} else if rec, err = writeOrFind(ctx, c.l, key, rec, ours, nil, true); err == nil {
 		c.installed = true

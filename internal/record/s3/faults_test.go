@@ -269,7 +269,7 @@ func short(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 func TestListFaults(t *testing.T) {
 	server := s3test.Servers(t)[0]
 	for _, answer := range []s3test.Fault{s3test.Answer(500, "InternalError"), s3test.Answer(403, "AccessDenied"), s3test.Answer(200, "InternalError")} {
-		faulty, _ := pair(t, server, s3test.Faults("ListObjectsV2", answer, answer, answer))
+		faulty, _ := pair(t, server, s3test.Faults("ListObjectsV2", slices.Repeat([]s3test.Fault{answer}, 5)...))
 		var last error
 		for _, err := range faulty.List(t.Context(), "a/", "") {
 			last = err
