@@ -57,7 +57,7 @@ smoke: ## the fault drills in their small size; some five minutes on an idle mac
 	go test -count=1 -timeout 30m -v ./test/drills
 
 .PHONY: drills
-drills: ## every fault drill in its full size: real processes are killed, stopped, cut off; half an hour
+drills: ## every fault drill in its full size: real processes are killed, stopped, cut off; about an hour
 	scripts/tools.sh cluster
 	HOLDFAST_DRILLS=full go test -count=1 -timeout 90m -v ./test/drills/...
 

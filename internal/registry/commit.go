@@ -112,6 +112,7 @@ func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s store
 // first attempt died before the blob was there, or whose blob was deleted since. Its segments are
 // looked for before they are installed, as the collector may have taken them.
 func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadHead]) error {
+	c.segments, c.size, c.cautious = s.Head.Segments, s.Head.Offset, true
 	if c.link.present() {
 		return c.settle(ctx)
 	}
@@ -123,7 +124,6 @@ func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadH
 	if !now.is(done) || now.Head.Digest != c.digest {
 		return errUploadUnknown("this upload is finished")
 	}
-	c.segments, c.size, c.cautious = s.Head.Segments, s.Head.Offset, true
 	err = c.settle(ctx)
 	if errors.Is(err, errSegmentGone) {
 		return l.abandon(ctx, t, now)
@@ -217,10 +217,10 @@ func (l *Local) otherSum(ctx context.Context, segments []segment, size int64, d 
 	return l.sumBack(ctx, segments, size, d.Algorithm())
 }
 
-// repeated answers a PUT for an upload that is not open: the same PUT once more, also when its session
-// was removed since, succeeds when the blob is there. Else the answer says why the upload is not open.
+// repeated answers a PUT for an upload that is not open, and not done with the same digest: when the session
+// was removed since, the same PUT succeeds while the blob is there. Else the answer says why it is not open.
 func (l *Local) repeated(ctx context.Context, repo oci.Repository, d oci.Digest, s stored[uploadHead], notOpen error) error {
-	if s.exists() && (!s.is(done) || s.Head.Digest != d) {
+	if s.exists() {
 		return notOpen
 	}
 	_, err := l.StatBlob(ctx, repo, d)

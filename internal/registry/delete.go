@@ -161,17 +161,22 @@ func (l *Local) DeleteBlob(ctx context.Context, repo oci.Repository, d oci.Diges
 		if err := l.checkUnused(ctx, repo, d); err != nil {
 			return err
 		}
-		if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
-			continue
-		} else if err != nil {
-			return err
+		// A corrupt link stays so meanwhile: nobody takes it for present.
+		if !link.is(corrupt) {
+			if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
+				continue
+			} else if err != nil {
+				return err
+			}
 		}
 		if err := l.raiseFence(ctx, repo); err != nil {
 			return err
 		}
 		if err := l.checkUnused(ctx, repo, d); err != nil {
-			if _, restoreErr := swap(ctx, l, key, link, live); restoreErr != nil && !isConflict(restoreErr) {
-				return restoreErr
+			if link.is(condemned) {
+				if _, restoreErr := swap(ctx, l, key, link, live); restoreErr != nil && !isConflict(restoreErr) {
+					return restoreErr
+				}
 			}
 			return err
 		}

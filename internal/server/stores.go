@@ -183,7 +183,12 @@ func (s *store) meetOthers(ctx context.Context, outcome func(error)) {
 	for next := nextMeeting(s.client.Now(), time.Minute); ctx.Err() == nil; next = nextMeeting(s.client.Now(), meetingTime) {
 		sleep(ctx, next.Sub(s.client.Now()))
 		if ctx.Err() == nil {
-			outcome(refusedOr(probe.Meet(ctx, s.client)))
+			err := probe.Meet(ctx, s.client)
+			var refused *probe.Refused
+			if errors.As(err, &refused) && refused.Reason == probe.Conditions {
+				err = refusedOr(err) // what else goes wrong is an outage, and no reason to stop for good
+			}
+			outcome(err)
 		}
 	}
 }

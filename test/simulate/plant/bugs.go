@@ -145,12 +145,12 @@ func deleteBugs() []Bug {
 `),
 		one("delete-without-second-look", "a blob's delete does not look for manifests after the fence", "blob delete", deletes,
 			`		if err := l.checkUnused(ctx, repo, d); err != nil {
-			if _, restoreErr`, `		if err := l.checkUnused(ctx, repo, d); err != nil && !planted("delete-without-second-look") {
-			if _, restoreErr`),
+			if link.is(condemned) {`, `		if err := l.checkUnused(ctx, repo, d); err != nil && !planted("delete-without-second-look") {
+			if link.is(condemned) {`),
 		one("delete-in-one-step", "a blob is killed without being condemned", "blob delete", deletes,
-			`		if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
-`, `		if planted("delete-in-one-step") {
-		} else if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
+			`			if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
+`, `			if planted("delete-in-one-step") {
+			} else if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
 `),
 	}
 }
