@@ -13,6 +13,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"holdfast/test/cluster"
+	"holdfast/test/cluster/clustertest"
 )
 
 // A Registry is what the clients talk to, and what is behind it.
@@ -35,26 +36,7 @@ func Start(t *testing.T) Registry {
 	if host := os.Getenv("HOLDFAST_TEST_REGISTRY"); host != "" {
 		return Registry{Host: host, Replicas: []string{"http://" + host}, run: run}
 	}
-	binary, err := cluster.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s3, err := cluster.ParseEnv(os.Getenv("HOLDFAST_TEST_S3"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := cluster.Start(t.Context(), cluster.Options{S3: s3[cluster.VersityGW], Binary: binary, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(c.Complaints())
-		}
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := clustertest.Start(t, cluster.Options{})
 	return Registry{Host: strings.TrimPrefix(c.URL, "http://"), Replicas: c.Replicas, run: run}
 }
 
@@ -72,14 +54,7 @@ func (r Registry) Holds(t *testing.T, repo, reference string, want digest.Digest
 // complete reads everything that a manifest or an index refers to.
 func (r Registry) complete(t *testing.T, base string, body []byte) {
 	t.Helper()
-	var m struct {
-		Config    *v1.Descriptor
-		Layers    []v1.Descriptor
-		Manifests []v1.Descriptor
-	}
-	if err := json.Unmarshal(body, &m); err != nil {
-		t.Fatal(err)
-	}
+	m := referencesOf(t, body)
 	if m.Config != nil {
 		get(t, base+"/blobs/"+m.Config.Digest.String(), m.Config.Digest)
 	}
@@ -91,6 +66,22 @@ func (r Registry) complete(t *testing.T, base string, body []byte) {
 	for _, d := range m.Manifests {
 		r.complete(t, base, get(t, base+"/manifests/"+d.Digest.String(), d.Digest))
 	}
+}
+
+type references struct {
+	Config    *v1.Descriptor
+	Layers    []v1.Descriptor
+	Manifests []v1.Descriptor
+}
+
+// referencesOf reads what a manifest or an index refers to.
+func referencesOf(t *testing.T, body []byte) references {
+	t.Helper()
+	var m references
+	if err := json.Unmarshal(body, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // Gone checks that no replica has repo's reference.
@@ -137,14 +128,7 @@ func fetch(t *testing.T, url string) (status int, body []byte) {
 func Pulled(t *testing.T, dir string, want digest.Digest) {
 	t.Helper()
 	body := blobFile(t, dir, want)
-	var m struct {
-		Config    *v1.Descriptor
-		Layers    []v1.Descriptor
-		Manifests []v1.Descriptor
-	}
-	if err := json.Unmarshal(body, &m); err != nil {
-		t.Fatal(err)
-	}
+	m := referencesOf(t, body)
 	if m.Config != nil {
 		blobFile(t, dir, m.Config.Digest)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/test/cluster"
+	"holdfast/test/cluster/clustertest"
 )
 
 // installation is one of the ways that the registry runs.
@@ -80,18 +81,7 @@ func TestConformance(t *testing.T) {
 		t.Run(inst.name, func(t *testing.T) {
 			options := inst.options
 			options.Binary = binary
-			c, err := cluster.Start(ctx, options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Log(c.Complaints())
-				}
-				if err := c.Stop(); err != nil {
-					t.Error(err)
-				}
-			})
+			c := clustertest.Start(t, options)
 			at, err := url.Parse(c.URL)
 			if err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/test/cluster"
+	"holdfast/test/cluster/clustertest"
 )
 
 const (
@@ -37,19 +38,7 @@ func TestMemory(t *testing.T) {
 		}
 		size = mib << 20
 	}
-	binary, err := cluster.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, err := cluster.Start(t.Context(), cluster.Options{Binary: binary, Replicas: 1, NoHAProxy: true, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := running.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	running := clustertest.Start(t, cluster.Options{Replicas: 1, NoHAProxy: true})
 	digests := make([]string, clients)
 	measure(t, running, "push", size, func(ctx context.Context, i int) (err error) {
 		digests[i], err = push(ctx, running.URL, uint64(i)+1, size)

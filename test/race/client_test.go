@@ -19,8 +19,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"holdfast/test/cluster"
 )
 
 // size is how much of it there is.
@@ -43,32 +41,6 @@ func sizeFromEnv(t *testing.T) size {
 		*field = n
 	}
 	return s
-}
-
-// start runs three replicas behind HAProxy over an S3 server.
-func start(t *testing.T) *cluster.Cluster {
-	t.Helper()
-	binary, err := cluster.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s3, err := cluster.ParseEnv(os.Getenv("HOLDFAST_TEST_S3"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := cluster.Start(t.Context(), cluster.Options{S3: s3[cluster.VersityGW], Binary: binary, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(c.Complaints())
-		}
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
 }
 
 // client talks to replicas. It repeats nothing: an error is an error.

@@ -14,11 +14,12 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"holdfast/test/cluster"
+	"holdfast/test/cluster/clustertest"
 )
 
 func TestRaces(t *testing.T) {
 	s := sizeFromEnv(t)
-	c := start(t)
+	c := clustertest.Start(t, cluster.Options{})
 	for round := range s.rounds {
 		t.Run(fmt.Sprintf("Round%d", round+1), func(t *testing.T) {
 			t.Run("NoTagIsLost", func(t *testing.T) { testTagsLost(t, c, s) })

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"holdfast/test/cluster"
+	"holdfast/test/cluster/clustertest"
 	"holdfast/test/spec"
 )
 
@@ -54,19 +55,8 @@ func TestSpec(t *testing.T) {
 		{"limited", cluster.Options{Store: cluster.Local, Replicas: 1, NoHAProxy: true, Edit: limit}, spec.Target{Kind: spec.Limited}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.opt.Binary, c.opt.Log = binary, t.Output()
-			running, err := cluster.Start(t.Context(), c.opt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Log(running.Complaints())
-				}
-				if err := running.Stop(); err != nil {
-					t.Error(err)
-				}
-			})
+			c.opt.Binary = binary
+			running := clustertest.Start(t, c.opt)
 			c.target.Name, c.target.URL = c.name, running.URL
 			if running.Bucket != "" {
 				c.target.Secret = append(running.S3, running.Bucket)
@@ -114,18 +104,6 @@ func limit(cfg map[string]any) {
 // TestSlowClients plays slow clients against one replica without a proxy.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
-	binary, err := cluster.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, err := cluster.Start(t.Context(), cluster.Options{Store: cluster.Local, Replicas: 1, NoHAProxy: true, Binary: binary, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := running.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	running := clustertest.Start(t, cluster.Options{Store: cluster.Local, Replicas: 1, NoHAProxy: true})
 	spec.RunSlow(t, spec.Target{Name: "local", URL: running.URL})
 }
