@@ -14,6 +14,10 @@ import (
 	"holdfast/internal/server"
 )
 
+// enoughDescriptors is how many files and connections a replica under load has open at most, about: two
+// for every request in flight, and the store's idle ones.
+const enoughDescriptors = 4096
+
 func newServe() *cobra.Command {
 	var exitIfUnavailable bool
 	cmd := &cobra.Command{
@@ -42,6 +46,10 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 	defer closeLog()
 	for _, w := range report.Warnings {
 		log.WarnContext(ctx, "configuration", "key", w.Path, "warning", w.Text)
+	}
+	if limit := descriptorLimit(); limit > 0 && limit < enoughDescriptors {
+		log.WarnContext(ctx, "few file descriptors: connections will be refused under load; raise the limit (LimitNOFILE in the systemd unit, ulimit -n in a shell)",
+			"limit", limit, "enough", enoughDescriptors)
 	}
 	serverConfig := server.FromConfig(cfg, version)
 	serverConfig.ExitIfUnavailable = exitIfUnavailable

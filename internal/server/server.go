@@ -83,7 +83,7 @@ func (s *Server) firstOpen(ctx context.Context) (bool, error) {
 			return true, nil
 		case ctx.Err() != nil:
 			return false, nil
-		case !errors.Is(err, record.ErrUnavailable):
+		case !mayComeBack(err):
 			return false, err
 		case !s.cfg.ExitIfUnavailable:
 			s.log.WarnContext(ctx, "the store does not answer: listening, not ready, trying on", "err", err)
@@ -93,6 +93,12 @@ func (s *Server) firstOpen(ctx context.Context) (bool, error) {
 		}
 		sleep(ctx, retryDelay)
 	}
+}
+
+// mayComeBack reports whether err is that of a store that did not answer, and that was not refused: a
+// directory's store says unavailable too, of a database that another process has or that is damaged.
+func mayComeBack(err error) bool {
+	return errors.Is(err, record.ErrUnavailable) && !errors.Is(err, ErrRefused)
 }
 
 // open opens all stores and puts the API over them into service.
@@ -204,7 +210,7 @@ func (s *Server) openLater(ctx context.Context) error {
 		case err == nil:
 			s.log.InfoContext(ctx, "the store answers: ready")
 			return nil
-		case !errors.Is(err, record.ErrUnavailable):
+		case !mayComeBack(err):
 			return err
 		}
 	}

@@ -101,6 +101,9 @@ func (s *store) openLocal(ctx context.Context, cfg Storage) (data.Store, error) 
 	}
 	records, err := recordbolt.Open(ctx, boltConfig)
 	if err != nil {
+		if status, askErr := AskRunning(ctx, cfg.Dir); askErr == nil {
+			err = fmt.Errorf("%w (pid %d serves it at %s)", err, status.PID, status.Address)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s.records = records
