@@ -9,8 +9,8 @@ import (
 )
 
 // Key names a record. Keys are non-empty, made of parts separated by single slashes, each part at
-// most 255 bytes of printable ASCII without '/'; no part is "." or "..", and no key is a folder of
-// another key (stores over a POSIX tree cannot hold "a" and "a/b").
+// most 255 bytes of printable ASCII without '/'; no part begins with a dot (stores keep files of
+// their own so), and no key is a folder of another key (stores over a POSIX tree cannot hold "a" and "a/b").
 type Key string
 
 // Version identifies one value of one key. It is opaque, never empty for a stored value, and never

@@ -3,6 +3,7 @@ package registry
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"holdfast/internal/oci"
@@ -34,7 +35,11 @@ func unescapeRepository(part string) oci.Repository {
 func digestPart(d oci.Digest) string { return string(d.Algorithm()) + "-" + d.Encoded() }
 
 func partDigest(part string) (oci.Digest, error) {
-	return oci.ParseDigest(strings.Replace(part, "-", ":", 1))
+	d, err := oci.ParseDigest(strings.Replace(part, "-", ":", 1))
+	if err != nil {
+		return "", fmt.Errorf("registry: %q is not the part of a key that a digest is: %s", oci.Clip(part), err.Error()) // not a client's error
+	}
+	return d, nil
 }
 
 func digestPath(d oci.Digest) string { return d.Encoded()[:2] + "/" + digestPart(d) }

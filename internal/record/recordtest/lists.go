@@ -46,7 +46,7 @@ func (s *suite) wantList(prefix, after string, want []string) {
 func (s *suite) listOrder() {
 	names := []string{
 		"a", "a-", "a.", "a0", "A", "a_b", "a-b", "a.b", "a!", "a!b", "aa", "a-a", "aA", "Aa", "m", "m-v", "m.b", "m_", "m0",
-		"0", "00", "1", "10", "2", "9", "!", "-x", "..x", "x..", "_x", "Z", "z", "~",
+		"0", "00", "1", "10", "2", "9", "!", "-x", "x.x", "x..", "_x", "Z", "z", "~",
 		"sha256-" + strings.Repeat("0", 64), "sha256-" + strings.Repeat("f", 64), "sha512-" + strings.Repeat("a", 128),
 		"library.my!app", "library.my-app", "library.my.app",
 		strings.Repeat("n", 254), strings.Repeat("n", 255), strings.Repeat("n", 254) + "-", strings.Repeat("n", 254) + "o",

@@ -83,11 +83,21 @@ func (s *Store) List(ctx context.Context, prefix, after record.Key) iter.Seq2[re
 				return
 			}
 			key := record.Key(strings.TrimPrefix(item.Key, s.prefix))
+			if foreign(key) {
+				continue
+			}
 			if !yield(record.Entry{Key: key, Size: item.Size, Stamp: stamp}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// foreign reports whether a key is the store's own: versitygw replaces an object through a file beside it,
+// .NAME.sgwtmp.TIME, which a list shows meanwhile, and for good when it was killed then. No part of a key
+// of ours begins with a dot.
+func foreign(key record.Key) bool {
+	return strings.HasPrefix(string(key[strings.LastIndexByte(string(key), '/')+1:]), ".")
 }
 
 // Now implements record.Store: the Date of the store's answers and the monotonic time since. It has a

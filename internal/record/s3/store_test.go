@@ -3,6 +3,7 @@ package s3_test
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"holdfast/internal/record"
 	"holdfast/internal/record/recordtest"
 	records3 "holdfast/internal/record/s3"
+	"holdfast/internal/s3"
 	"holdfast/internal/s3/s3test"
 )
 
@@ -24,6 +26,28 @@ func TestStore(t *testing.T) {
 			}
 			return &gateways
 		})
+	})
+}
+
+// TestListSkipsTheStoresOwnFiles: versitygw replaces NAME through a file .NAME.sgwtmp.TIME beside it.
+func TestListSkipsTheStoresOwnFiles(t *testing.T) {
+	s3test.Each(t, func(t *testing.T, server s3test.Server) {
+		client := server.Client(t)
+		for _, key := range []string{"r/t/.a.sgwtmp.1", "r/t/a", "r/t/.z", "r/t/z"} {
+			if _, err := client.PutValue(t.Context(), key, []byte(key), s3.Condition{Absent: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []record.Key
+		for entry, err := range records3.New(client, "").List(t.Context(), "r/t/", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, entry.Key)
+		}
+		if want := []record.Key{"r/t/a", "r/t/z"}; !slices.Equal(got, want) {
+			t.Errorf("List = %q, want %q", got, want)
+		}
 	})
 }
 
