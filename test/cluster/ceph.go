@@ -52,7 +52,10 @@ func startCeph(ctx context.Context, g *group, dir string, say progress) ([]strin
 	}
 	_, err = c.run(ctx, "radosgw-admin", "user", "create", "--uid", "test", "--display-name", "test",
 		"--access-key", AccessKey, "--secret", SecretKey)
-	return urls, err
+	if err != nil {
+		return nil, err
+	}
+	return urls, warm(ctx, urls[0])
 }
 
 // configure writes ceph.conf and a key for every part, and the monitor's map.
