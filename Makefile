@@ -61,6 +61,11 @@ drills: ## every fault drill in its full size: real processes are killed, stoppe
 	scripts/tools.sh cluster
 	HOLDFAST_DRILLS=full go test -count=1 -timeout 90m -v ./test/drills/...
 
+.PHONY: history
+history: build ## many clients at every replica while things break, judged by models: SEED=n TIME=5m; ZOT=path judges zot instead
+	scripts/tools.sh cluster
+	go run -p 2 ./test/history -binary bin/holdfast -faults -time $(or $(TIME),5m) $(if $(SEED),-seed $(SEED)) -out history-out
+
 .PHONY: memory
 memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in one replica (18 GB of disk, 3 minutes)
 	scripts/tools.sh cluster
