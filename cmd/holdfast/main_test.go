@@ -80,7 +80,7 @@ func configFile(t *testing.T, address, dir, more string) string {
 type running struct {
 	cmd     *exec.Cmd
 	address string
-	lines   []string // of its log, up to "listening"
+	lines   []string      // of its log, up to "listening"
 	ended   chan struct{} // closed when err says how it ended
 	err     error
 }
