@@ -225,12 +225,11 @@ func (s *Server) work(ctx context.Context) {
 		if st.client == nil {
 			continue
 		}
-		beside.Go(func() {
-			if st.retest {
-				s.judge(ctx, st, st.selfTest(ctx, s.cfg.Version))
-			}
-			st.meetOthers(ctx, func(err error) { s.judge(ctx, st, err) })
-		})
+		judge := func(err error) { s.judge(ctx, st, err) }
+		if st.retest {
+			beside.Go(func() { st.selfTest(ctx, s.cfg.Version, judge) })
+		}
+		beside.Go(func() { st.meetOthers(ctx, judge) })
 	}
 	s.health.watch(ctx, func(ctx context.Context) error {
 		var errs []error

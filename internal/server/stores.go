@@ -165,17 +165,41 @@ func refusedOr(err error) error {
 	return err
 }
 
-// selfTest makes the full self-test of a store that was opened by an earlier result.
-func (s *store) selfTest(ctx context.Context, version string) error {
-	result, err := probe.Run(ctx, s.client, probe.Options{Version: version})
-	if err != nil {
-		return refusedOr(err)
+// brokenOr is refusedOr for a store that is in use: one that was seen to lose or to tear data must not be
+// used any more. What else goes wrong, a permission or the credentials, is an outage, and may pass.
+func brokenOr(err error) error {
+	var refused *probe.Refused
+	if !errors.As(err, &refused) {
+		return err
 	}
-	s.client.SetTraits(result.Traits)
-	return probe.Save(ctx, s.client, result)
+	switch refused.Reason {
+	case probe.Conditions, probe.Consistency, probe.Multipart, probe.Setting:
+		return refusedOr(err)
+	default:
+		return err
+	}
+}
+
+// selfTest makes the full self-test of a store that was opened by an earlier result, every retestDelay until
+// it can be made.
+func (s *store) selfTest(ctx context.Context, version string, outcome func(error)) {
+	for ctx.Err() == nil {
+		result, err := probe.Run(ctx, s.client, probe.Options{Version: version})
+		if err == nil {
+			s.client.SetTraits(result.Traits)
+			err = probe.Save(ctx, s.client, result)
+		}
+		err = brokenOr(err)
+		outcome(err)
+		if err == nil || errors.Is(err, ErrRefused) {
+			return
+		}
+		sleep(ctx, retestDelay)
+	}
 }
 
 const (
+	retestDelay  = time.Minute
 	meetingTime  = time.Hour
 	meetingDelay = 5 * time.Second // into the minute, so that clocks that differ a little agree on it
 )
@@ -186,12 +210,7 @@ func (s *store) meetOthers(ctx context.Context, outcome func(error)) {
 	for next := nextMeeting(s.client.Now(), time.Minute); ctx.Err() == nil; next = nextMeeting(s.client.Now(), meetingTime) {
 		sleep(ctx, next.Sub(s.client.Now()))
 		if ctx.Err() == nil {
-			err := probe.Meet(ctx, s.client)
-			var refused *probe.Refused
-			if errors.As(err, &refused) && refused.Reason == probe.Conditions {
-				err = refusedOr(err) // what else goes wrong is an outage, and no reason to stop for good
-			}
-			outcome(err)
+			outcome(brokenOr(probe.Meet(ctx, s.client)))
 		}
 	}
 }
