@@ -182,19 +182,26 @@ func (l *Local) markCorrupt(ctx context.Context, d oci.Digest, damaged []segment
 	return nil
 }
 
+// markLinkCorrupt marks a link that shows damaged segments. A pending one is renewed: whoever is about to make it live may
+// have seen the record before it was corrupt, loses his swap, and looks again.
 func (l *Local) markLinkCorrupt(ctx context.Context, key record.Key, damaged []segment) error {
 	link, err := read[linkHead](ctx, l, key)
-	if err != nil {
-		return err
+	for range rounds(ctx) {
+		if err != nil && !isConflict(err) {
+			return err
+		}
+		to := corrupt
+		switch {
+		case link.is(pending):
+			to = pending
+		case !link.present() || !sameSegments(link.Head.Segments, damaged):
+			return nil
+		}
+		if link, err = swap(ctx, l, key, link, to); err == nil {
+			return nil
+		}
 	}
-	if !link.present() || !sameSegments(link.Head.Segments, damaged) {
-		return nil
-	}
-	_, err = swap(ctx, l, key, link, corrupt)
-	if isConflict(err) {
-		return nil // it moved: whoever moved it looks at the record
-	}
-	return err
+	return errContended("mark a link")
 }
 
 func sameSegments(a, b []segment) bool {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -81,8 +80,12 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 		return err
 	}
 	if s.exists() {
-		if c.segments, err = l.claim(ctx, repo, t, s, d, c.segments, c.size); err != nil {
+		claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
+		if err != nil {
 			return err
+		}
+		if !ours {
+			return l.resume(ctx, c, t, claimed)
 		}
 	}
 	return c.settle(ctx)
@@ -90,22 +93,22 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 
 // claim ends a session for good as the blob d of segments, before a record names them: of several commits of one
 // session, with different last chunks or racing with a PATCH, one gets the segments, so that no two
-// records ever share one. It returns the segments to install: those of the first when another request has
-// claimed the session for the same digest.
-func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s stored[uploadHead], d oci.Digest, segments []segment, size int64) ([]segment, error) {
+// records ever share one. When another request has claimed the session for the same digest it returns the session, which
+// is not ours, and to be resumed.
+func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s stored[uploadHead], d oci.Digest, segments []segment, size int64) (claimed stored[uploadHead], ours bool, err error) {
 	head := s.Head
 	head.State, head.Digest, head.Hash, head.Segments, head.Offset = done, d, nil, segments, size
 	now, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
 	switch {
 	case !isConflict(err):
-		return segments, err
+		return now, true, err
 	case now.is(done) && now.Head.Digest == d:
-		return now.Head.Segments, nil
+		return now, false, nil
 	case now.is(open):
 		t.written = true
-		return nil, &OffsetError{Upload: l.renewed(ctx, repo, t, now.Head.Offset)}
+		return now, false, &OffsetError{Upload: l.renewed(ctx, repo, t, now.Head.Offset)}
 	}
-	return nil, checkOpen(t, now)
+	return now, false, checkOpen(t, now)
 }
 
 // resume answers a commit of a session that is done with the same digest: one that was sent again, or one whose
@@ -114,7 +117,13 @@ func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s store
 func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadHead]) error {
 	c.segments, c.size, c.cautious = s.Head.Segments, s.Head.Offset, true
 	if c.link.present() {
-		return c.settle(ctx)
+		link, err := l.touchOrRescue(ctx, linkKey(c.repo, c.digest), c.link)
+		if err != nil || link.present() {
+			return err
+		}
+		if err := c.putLink(ctx); err != nil { // it was deleted meanwhile
+			return err
+		}
 	}
 	// Renewed, so that its age does not make the collector take the segments meanwhile.
 	now, err := swap(ctx, l, uploadKey(t.id), s, done)
@@ -188,14 +197,16 @@ func (l *Local) commitWithBody(ctx context.Context, repo oci.Repository, d oci.D
 	}
 	c.segments = joined(s.Head.Segments, w.segments)
 	if s.exists() {
-		claimed, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
-		if !slices.Equal(claimed, c.segments) { // lost for certain: nothing names what came last
+		claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
+		if !ours { // lost for certain: nothing names what came last
 			l.afterwards(ctx, "drop a segment", func(ctx context.Context) error { w.discard(ctx); return nil })
 		}
 		if err != nil {
 			return err
 		}
-		c.segments = claimed
+		if !ours {
+			return l.resume(ctx, c, t, claimed)
+		}
 	}
 	return c.settle(ctx) // after an error the record may name the segments: they stay
 }
@@ -306,6 +317,9 @@ func (c *commit) settle(ctx context.Context) error {
 		if c.link.is(live) {
 			return nil // another push of the same blob to the same repository finished it
 		}
+		if maybeWritten(err) {
+			return err // ours may have been there, and deleted since: whether to push again is not ours to decide
+		}
 	}
 	return errContended("link a blob")
 }
@@ -366,6 +380,9 @@ func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
 func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobHead) (stored[blobHead], error) {
 	if c.installed {
 		return rec, fmt.Errorf("registry: %s was collected while it was pushed: %w", c.digest, errRetry)
+	}
+	if rec.is(corrupt) && len(c.segments) > 0 && sameSegments(rec.Head.Segments, c.segments) {
+		return rec, errUploadUnknown("the stored bytes of this upload were found damaged: begin anew")
 	}
 	for _, s := range c.segments {
 		if _, err := c.l.data.Stat(ctx, s.ID); err != nil {

@@ -74,7 +74,11 @@ func (c *commit) settleMount(ctx context.Context) error {
 		}
 		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
 		head.State = live
-		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil || !isConflict(err) {
+		c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false)
+		if c.link.is(live) && isConflict(err) {
+			return nil // somebody else finished it
+		}
+		if err == nil || !isConflict(err) || maybeWritten(err) {
 			return err
 		}
 	}
