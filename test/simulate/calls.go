@@ -34,7 +34,7 @@ func blobObject(repo oci.Repository, b string) string { return "blob " + string(
 
 // PushBlob pushes a whole blob.
 func PushBlob(replica int, repo oci.Repository, blob string) Call {
-	return Call{fmt.Sprintf("push blob %s to %s", blob, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("push blob %s to %s", blob, repo), Replica: replica, Do: func(e *Env) {
 		content := blobBytes(blob)
 		err := e.Registry.PushBlob(e.Ctx, repo, blobDigest(blob), strings.NewReader(content), int64(len(content)))
 		v := e.judge(err)
@@ -48,7 +48,7 @@ func PushBlob(replica int, repo oci.Repository, blob string) Call {
 
 // Mount mounts a blob of another repository.
 func Mount(replica int, repo oci.Repository, blob string, from oci.Repository) Call {
-	return Call{fmt.Sprintf("mount blob %s from %s to %s", blob, from, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("mount blob %s from %s to %s", blob, from, repo), Replica: replica, Do: func(e *Env) {
 		err := e.Registry.MountBlob(e.Ctx, repo, blobDigest(blob), registry.Source{Repository: from})
 		if v := e.judge(err); v != refused {
 			e.saw(fact{object: blobObject(repo, blob), do: doSet, arg: there, unknown: v == unknown})
@@ -60,7 +60,7 @@ func Mount(replica int, repo oci.Repository, blob string, from oci.Repository) C
 
 // DeleteBlob deletes a blob from a repository.
 func DeleteBlob(replica int, repo oci.Repository, blob string) Call {
-	return Call{fmt.Sprintf("delete blob %s of %s", blob, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("delete blob %s of %s", blob, repo), Replica: replica, Do: func(e *Env) {
 		err := e.Registry.DeleteBlob(e.Ctx, repo, blobDigest(blob))
 		object := blobObject(repo, blob)
 		switch e.judge(err) {
@@ -80,7 +80,7 @@ func DeleteBlob(replica int, repo oci.Repository, blob string) Call {
 
 // StatBlob asks whether a repository has a blob.
 func StatBlob(replica int, repo oci.Repository, blob string) Call {
-	return Call{fmt.Sprintf("stat blob %s of %s", blob, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("stat blob %s of %s", blob, repo), Replica: replica, Do: func(e *Env) {
 		_, err := e.Registry.StatBlob(e.Ctx, repo, blobDigest(blob))
 		e.sawRead(err, blobObject(repo, blob), there)
 	}}
@@ -104,7 +104,7 @@ func (e *Env) sawRead(err error, object, value string) bool {
 
 // GetBlob reads a blob, whole and from its middle, and compares its bytes.
 func GetBlob(replica int, repo oci.Repository, blob string) Call {
-	return Call{fmt.Sprintf("get blob %s of %s", blob, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("get blob %s of %s", blob, repo), Replica: replica, Do: func(e *Env) {
 		e.getBlob(repo, blob)
 	}}
 }
@@ -116,6 +116,9 @@ func (e *Env) getBlob(repo oci.Repository, blob string) {
 	}
 	want := blobBytes(blob)
 	for _, from := range []int{0, len(want) / 3} {
+		if from > 0 && len(e.world.mirror.rotten) > 0 {
+			return // only a whole blob is checked on its way
+		}
 		if found.Size != int64(len(want)) {
 			e.breaks("%d bytes, want %d", found.Size, len(want))
 			return
@@ -139,7 +142,7 @@ func PushManifest(replica int, repo oci.Repository, m *Manifest, tags ...oci.Tag
 	for _, t := range tags {
 		name += ":" + string(t)
 	}
-	return Call{name, replica, func(e *Env) {
+	return Call{Name: name, Replica: replica, Do: func(e *Env) {
 		_, err := e.Registry.PushManifest(e.Ctx, repo, registry.Push{Body: body, Tags: tags})
 		v := e.judge(err)
 		if v == refused {
@@ -179,7 +182,7 @@ func (e *Env) sawMissing(repo oci.Repository, m *Manifest, err error) {
 
 // GetTag resolves a tag.
 func GetTag(replica int, repo oci.Repository, t oci.Tag) Call {
-	return Call{fmt.Sprintf("get tag %s:%s", repo, t), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("get tag %s:%s", repo, t), Replica: replica, Do: func(e *Env) {
 		got, err := e.Registry.Resolve(e.Ctx, repo, oci.Reference{Tag: t})
 		value := ""
 		if err == nil {
@@ -193,7 +196,7 @@ func GetTag(replica int, repo oci.Repository, t oci.Tag) Call {
 // GetManifest resolves a digest.
 func GetManifest(replica int, repo oci.Repository, m *Manifest) Call {
 	d := m.Digest()
-	return Call{fmt.Sprintf("get manifest %s of %s", m.Name, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("get manifest %s of %s", m.Name, repo), Replica: replica, Do: func(e *Env) {
 		got, err := e.Registry.Resolve(e.Ctx, repo, oci.Reference{Digest: d})
 		if err == nil {
 			e.checkBody(got)
@@ -211,7 +214,7 @@ func (e *Env) checkBody(got *registry.Stored) {
 
 // DeleteTag deletes a tag.
 func DeleteTag(replica int, repo oci.Repository, t oci.Tag) Call {
-	return Call{fmt.Sprintf("delete tag %s:%s", repo, t), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("delete tag %s:%s", repo, t), Replica: replica, Do: func(e *Env) {
 		switch e.judge(e.Registry.DeleteTag(e.Ctx, repo, t)) {
 		case ok:
 			e.saw(fact{object: tagObject(repo, t), do: doClear})
@@ -226,7 +229,7 @@ func DeleteTag(replica int, repo oci.Repository, t oci.Tag) Call {
 // DeleteManifest deletes a manifest, and with it every tag that holds it.
 func DeleteManifest(replica int, repo oci.Repository, m *Manifest) Call {
 	d := m.Digest()
-	return Call{fmt.Sprintf("delete manifest %s of %s", m.Name, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("delete manifest %s of %s", m.Name, repo), Replica: replica, Do: func(e *Env) {
 		v := e.judge(e.Registry.DeleteManifest(e.Ctx, repo, d))
 		if v == refused {
 			e.saw(fact{object: manifestObject(repo, m.Name), do: doMissing})
@@ -242,7 +245,7 @@ func DeleteManifest(replica int, repo oci.Repository, m *Manifest) Call {
 // HalfPush writes a manifest as a replica does that looked at its references long ago, and that dies right
 // after: live, but nobody has verified it.
 func HalfPush(replica int, repo oci.Repository, m *Manifest) Call {
-	return Call{fmt.Sprintf("push manifest %s to %s, and die after writing it", m.Name, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("push manifest %s to %s, and die after writing it", m.Name, repo), Replica: replica, Do: func(e *Env) {
 		key := record.Key(repositoryPrefix(repo) + "m/sha256-" + m.Digest().Encoded())
 		r, err := e.read(key)
 		if err == nil && !r.is("live", "condemned") {
@@ -254,5 +257,5 @@ func HalfPush(replica int, repo oci.Repository, m *Manifest) Call {
 		}
 		e.judge(err)
 		e.saw(fact{object: manifestObject(repo, m.Name), do: doSet, arg: there, unknown: true})
-	}}
+	}, Once: true}
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"holdfast/internal/data"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
@@ -69,10 +68,8 @@ func (e *Env) swap(r *raw, change map[string]any) (bool, error) {
 		head[k] = v
 	}
 	delete(head, "i")
-	nonce := make([]byte, 16)
-	_, _ = rand.Read(nonce) // never fails: crypto/rand
 	store := records{e.call.in}
-	head["v"], head["n"], head["t"] = 1, hex.EncodeToString(nonce), store.Now().UTC()
+	head["v"], head["n"], head["t"] = 1, randomHex(), store.Now().UTC()
 	size := 1024
 	if head["st"] == "dead" {
 		delete(head, "segments")
@@ -98,6 +95,13 @@ func (e *Env) swap(r *raw, change map[string]any) (bool, error) {
 	return err == nil, err
 }
 
+// randomHex returns 128 random bits, as nonces and ids are written.
+func randomHex() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
 func digestPath(d oci.Digest) string { return d.Encoded()[:2] + "/sha256-" + d.Encoded() }
 
 // repositoryPrefix returns the folder of a repository whose name needs no escapes.
@@ -108,7 +112,7 @@ func repositoryPrefix(repo oci.Repository) string {
 
 // CollectDigest collects a blob record that no link holds. PROTOCOL, "One digest".
 func CollectDigest(replica int, blob string) Call {
-	return Call{"collect the record of " + blob, replica, func(e *Env) {
+	return Call{Name: "collect the record of " + blob, Replica: replica, Do: func(e *Env) {
 		if err := e.collectDigest(blobDigest(blob)); err != nil {
 			e.judge(err)
 		}
@@ -168,7 +172,7 @@ func (e *Env) held(d oci.Digest) (bool, error) {
 
 // CollectLink collects a link that no manifest refers to, though it is young. PROTOCOL, "One repository", 6 to 8.
 func CollectLink(replica int, repo oci.Repository, blob string) Call {
-	return Call{fmt.Sprintf("collect the link of %s in %s", blob, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("collect the link of %s in %s", blob, repo), Replica: replica, Do: func(e *Env) {
 		killed, err := e.collectLink(repo, blobDigest(blob))
 		if err != nil {
 			e.judge(err)
@@ -237,7 +241,7 @@ func (e *Env) raiseFence(prefix string) error {
 // CollectOrphans deletes the segments that no record and no session names. PROTOCOL: older than the Orphan
 // age, and still unnamed when looked at again; let the time pass first.
 func CollectOrphans(replica int, blob string) Call {
-	return Call{"collect orphans", replica, func(e *Env) {
+	return Call{Name: "collect orphans", Replica: replica, Do: func(e *Env) {
 		if err := e.collectOrphans(blobDigest(blob)); err != nil {
 			e.judge(err)
 		}
@@ -268,18 +272,13 @@ func (e *Env) collectOrphans(d oci.Digest) error {
 	return nil
 }
 
-func (r *raw) names(id data.ID) bool {
-	for _, s := range r.value.head.Segments {
-		if s.ID == id {
-			return true
-		}
-	}
-	return false
-}
-
 // Pass lets time pass: for everybody.
 func Pass(replica int, d time.Duration) Call {
-	return Call{fmt.Sprintf("%s pass", d), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("%s pass", d), Replica: replica, Do: func(e *Env) {
+		if e.world.free {
+			time.Sleep(d)
+			return
+		}
 		_, _ = e.world.submit(e.Ctx, e.call.in, &op{verb: verbPass, key: d.String(), pass: d, do: func() (any, error) { return nil, nil }})
 	}}
 }

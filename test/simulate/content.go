@@ -11,8 +11,15 @@ import (
 	"holdfast/internal/oci"
 )
 
-// blobBytes is the content of a blob of that name.
-func blobBytes(name string) string { return "the content of " + name + "; " + strings.Repeat(name, 8) }
+// blobBytes is the content of a blob of that name. "L+" begins as "L" does, for the first sharedBytes.
+func blobBytes(name string) string {
+	if of, ends := strings.CutSuffix(name, "+"); ends {
+		return blobBytes(of)[:sharedBytes] + " has another end"
+	}
+	return "the content of " + name + "; " + strings.Repeat(name, 8)
+}
+
+const sharedBytes = 20
 
 func blobDigest(name string) digest.Digest { return digest.FromString(blobBytes(name)) }
 

@@ -9,6 +9,7 @@ type contention struct {
 	keys    map[string]*touched // by the name of a key, and of a folder
 	folders map[string]*touched
 	callers map[int]map[int]bool // by replica: the clients that called there share its memory
+	passing uint32               // the clients, as bits, that let time pass: for everybody
 	grew    bool                 // something was learnt since this was last set to false
 }
 
@@ -21,10 +22,14 @@ func newContention() *contention {
 
 // touch notes an operation.
 func (c *contention) touch(o *op) {
+	client := uint32(1) << o.by.client
+	if o.verb == verbPass {
+		c.grew = c.grew || c.passing&client == 0
+		c.passing |= client
+	}
 	if o.verb == verbBegin || o.verb == verbPass {
 		return
 	}
-	client := uint32(1) << o.by.client
 	if o.verb == verbList {
 		c.add(c.folders, o.where, client, 0)
 	} else if o.verb.writes() {
@@ -63,6 +68,9 @@ func (c *contention) contended(o *op) bool {
 		return true
 	}
 	others := ^(uint32(1) << o.by.client)
+	if c.passing&others != 0 {
+		return true
+	}
 	key, folder := c.keys[o.what], c.folders[o.where]
 	switch {
 	case o.verb == verbList:
@@ -82,6 +90,8 @@ func (c *contention) worthwhile(w *world, ops []*op, to option) bool {
 		return true
 	case chosen.by.client == first.by.client && to.fault != faultNone:
 		return true // its failure may give up what else its client has under way
+	case chosen.verb == verbPass:
+		return true
 	case chosen.late || chosen.givenUp:
 		return chosen.what == first.what || chosen.where == first.where && first.verb == verbList
 	}

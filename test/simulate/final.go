@@ -51,16 +51,23 @@ func (w *world) conclude(memory *judged) {
 			in.registry.Close()
 		}
 	}
+	w.checkDamaged()
 	w.look("final")
 	w.checkStore()
 	again := w.unknown
 	w.unknown = nil
 	for _, k := range again {
 		repeat := &call{Call: k.Call, client: -1, name: k.name + " again"}
+		if n := w.scenario.Replicas; n > 0 {
+			repeat.Replica = (k.Replica + 1) % n // one that is well
+		}
 		for _, f := range w.directly(repeat) {
 			if f.unknown && f.do != doLeft && !w.scenario.MayStay {
 				w.breaks("repeated after an unknown outcome, it fails: %s", k.Name)
 			}
+		}
+		if repeat.again {
+			w.breaks("repeated after a rival, it fails: %s", k.Name)
 		}
 	}
 	if len(again) > 0 {

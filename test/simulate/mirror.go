@@ -12,9 +12,12 @@ import (
 //   - I2: a link live or condemned implies a record live or condemned, and its segments present;
 //   - I3: segments that a record names leave only under a doomed record, and doomed is left only after
 //     they are gone;
+//   - a segment is named by one record at most, and by no session that could give it to another (checkNaming);
 //   - dead values have 512 bytes, all others 1024 at least.
 type mirror struct {
 	world    *world
+	rotten   map[data.ID]bool // segments with other bytes than were written
+	damaged  map[data.ID]bool // what a corrupt record named
 	values   map[record.Key]*value
 	links    map[string]map[record.Key]*value // by the part of the key that names the digest
 	segments map[data.ID]int64
@@ -23,6 +26,7 @@ type mirror struct {
 func newMirror(w *world) *mirror {
 	return &mirror{
 		world: w, values: map[record.Key]*value{}, links: map[string]map[record.Key]*value{}, segments: map[data.ID]int64{},
+		rotten: map[data.ID]bool{}, damaged: map[data.ID]bool{},
 	}
 }
 
@@ -52,6 +56,7 @@ func (m *mirror) put(key record.Key, raw []byte, stamp record.Stamp) {
 	if dead := v.head.State == "dead"; dead != (v.size == 512) || !dead && v.size < 1024 {
 		m.world.breaks("%s is %q and has %d bytes", key, v.head.State, v.size)
 	}
+	m.checkNaming(key, v)
 	switch key[0] {
 	case 'l':
 		d := digestOf(key)

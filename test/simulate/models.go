@@ -146,8 +146,8 @@ func stepRegister(state string, f fact) []any {
 	panic("simulate: no such fact: " + f.do)
 }
 
-// upload is the model of an upload. Once it is committed, whether its session still answers is open:
-// it is closed after the answer.
+// upload is the model of an upload: it becomes one blob, or is cancelled, and is over from then on. Only one that no
+// chunk was added to has no session that could end: whole blobs may be committed to it as often as one likes.
 type upload struct {
 	content   string
 	committed string
@@ -169,7 +169,7 @@ func stepUpload(s upload, f fact) []any {
 
 // after returns the upload after a fact, and whether the fact is possible.
 func (s upload) after(f fact) (upload, bool) {
-	answers := !s.cancelled || s.committed != ""
+	answers := !s.cancelled && s.committed == ""
 	switch f.do {
 	case doAppend:
 		if !answers || f.n >= 0 && f.n != int64(len(s.content)) {
@@ -190,14 +190,13 @@ func (s upload) after(f fact) (upload, bool) {
 		if s.committed == blob {
 			return s, true
 		}
-		s.committed = blob
-		return s, !s.cancelled && matches
-	case doCancel:
-		if s.cancelled && s.committed == "" {
-			return s, false
+		if s.content != "" {
+			s.committed = blob
 		}
+		return s, answers && matches
+	case doCancel:
 		s.cancelled = true
-		return s, true
+		return s, answers
 	case doHolds:
 		return s, f.arg == s.content
 	}

@@ -47,6 +47,8 @@ const (
 	faultCrashAfter        // the replica dies after the operation was applied
 	faultCrashLate         // the replica dies, the operation was sent and lands at some time after
 	faultLands             // a write that was given up, with its context, lands all the same
+	faultLooked            // applied, or refused, but the answer is lost: the driver looks what is there
+	faultRival             // another writer of the key comes first: the condition does not hold
 	faults
 )
 
@@ -54,6 +56,7 @@ func (f fault) String() string {
 	return [...]string{
 		"", "refused by the store", "answer lost", "lands late", "lands twice", "breaks in the middle",
 		"CRASH before", "CRASH after", "CRASH, lands late", "given up, yet lands",
+		"answer lost, looked for", "after a rival",
 	}[f]
 }
 
@@ -74,6 +77,10 @@ func (f fault) possible(o *op) bool {
 		return o.verb == verbPut || o.verb == verbDelete
 	case f == faultLands:
 		return false
+	case f == faultLooked:
+		return o.verb == verbPut
+	case f == faultRival:
+		return o.verb == verbPut && o.rival != nil
 	}
 	return o.verb.writes()
 }
@@ -96,8 +103,9 @@ type op struct {
 	late    bool   // answered already; it lands when the scheduler says so
 	givenUp bool   // its context ended while it waited; it may still land
 
-	do   func() (any, error)
-	done chan answer
+	do    func() (any, error)
+	rival func() // writes the key just before do, so that its condition fails; nil when nobody could
+	done  chan answer
 }
 
 type answer struct {

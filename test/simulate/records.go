@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"path"
@@ -39,14 +40,40 @@ func (r records) Put(ctx context.Context, key record.Key, value []byte, cond rec
 		return record.Stamp{}, err
 	}
 	w := r.in.world
-	v, err := w.submit(ctx, r.in, &op{
+	put := &op{
 		verb: verbPut, key: string(key), folder: path.Dir(string(key)) + "/", cond: cond.String(), value: value,
 		do: func() (any, error) { return w.putRecord(key, value, cond) },
-	})
+	}
+	if w.scenario.Rivals {
+		put.rival = w.rival(key, value, cond)
+	}
+	v, err := w.submit(ctx, r.in, put)
+	if errors.Is(err, errLook) {
+		return r.look(ctx, key, value)
+	}
 	if err != nil {
 		return record.Stamp{}, err
 	}
 	return v.(record.Stamp), nil
+}
+
+// errLook is a lost answer of a put that the driver follows up.
+var errLook = errors.New("simulate: the answer is lost")
+
+// look finds out, as the s3 driver does, what came of a put whose answer was lost: others may have gone on
+// with the key meanwhile.
+func (r records) look(ctx context.Context, key record.Key, value []byte) (record.Stamp, error) {
+	current, err := r.Get(ctx, key)
+	lost := fmt.Errorf("simulate: put %s: %w", key, record.ErrUnavailable)
+	switch {
+	case errors.Is(err, errCrashed):
+		return record.Stamp{}, err
+	case err != nil:
+		return record.Stamp{}, lost
+	case current.Version == versionOf(value):
+		return current.Stamp, nil
+	}
+	return record.Stamp{}, &record.Uncertain{Current: current, Err: lost}
 }
 
 // Delete implements record.Store.

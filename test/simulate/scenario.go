@@ -23,16 +23,18 @@ type Scenario struct {
 	Blobs        []string
 	Uploads      []string
 
+	Replicas     int     // at least so many
 	PageSize     int     // of a list: 0 means that every list is one page
 	SegmentBytes int64   // what a segment takes: 0 means everything
-	Only         []fault // none means all
+	Only         []fault // none means all, but for rivals
+	Rivals       bool    // and those: single faults only, since they are clients that no history knows of
 	MayFail      bool    // a call may ask its client to come back, though nothing went wrong
 	MayStay      bool    // and again, when it is repeated
 }
 
 // replicas is how many there are.
 func (s *Scenario) replicas() int {
-	n := 0
+	n := s.Replicas
 	for _, script := range append(slices.Clone(s.Clients), s.Setup) {
 		for _, c := range script {
 			n = max(n, c.Replica+1)
@@ -60,6 +62,7 @@ type Call struct {
 	Name    string
 	Replica int
 	Do      func(*Env)
+	Once    bool // nobody repeats it when its outcome is unknown
 }
 
 // Env is what a call has to work with.
@@ -107,7 +110,7 @@ const (
 	unknown         // it happened, or will, or not
 )
 
-// judge says how a call ended. Without a fault nothing but the client's mistake may fail.
+// judge says how a call ended. Nothing but the client's mistake may fail unless the store, or the replica, failed this very call.
 func (e *Env) judge(err error) verdict {
 	var answer *oci.Error
 	var many oci.Errors
@@ -120,10 +123,11 @@ func (e *Env) judge(err error) verdict {
 		return refused
 	}
 	e.world.mu.Lock()
-	harmed := e.world.harmed()
+	harmed := e.call.faults > 0 || e.call.in.dead || e.world.stopping
 	e.world.mu.Unlock()
-	if !harmed && !e.world.scenario.MayFail {
-		e.breaks("failed, though nothing went wrong: %v", err)
+	excused := e.world.scenario.MayFail && (answer != nil || errors.Is(err, context.DeadlineExceeded))
+	if !harmed && !excused {
+		e.breaks("failed, though nothing went wrong with it: %v", err)
 	}
 	return unknown
 }

@@ -16,7 +16,7 @@ var (
 // Scenarios returns all scenarios.
 func Scenarios() []*Scenario {
 	var all []*Scenario
-	for _, list := range [][]*Scenario{blobScenarios(), uploadScenarios(), manifestScenarios(), tagScenarios(), referrerScenarios(), collectorScenarios(), deepScenarios()} {
+	for _, list := range [][]*Scenario{blobScenarios(), uploadScenarios(), manifestScenarios(), tagScenarios(), referrerScenarios(), collectorScenarios(), claimScenarios(), agedScenarios(), deepScenarios()} {
 		all = append(all, list...)
 	}
 	return all
@@ -39,6 +39,13 @@ func blobScenarios() []*Scenario {
 			Name:    "mount racing with blob delete",
 			Setup:   []Call{PushBlob(0, repoA, "L")},
 			Clients: [][]Call{{Mount(0, repoB, "L", repoA), GetBlob(2, repoB, "L")}, {DeleteBlob(1, repoA, "L")}},
+
+			Repositories: both, Blobs: []string{"L"},
+		},
+		{
+			Name:    "mount racing with delete of what it mounts",
+			Setup:   []Call{PushBlob(0, repoA, "L"), PushBlob(0, repoB, "L")},
+			Clients: [][]Call{{Mount(0, repoB, "L", repoA), GetBlob(2, repoB, "L")}, {DeleteBlob(1, repoB, "L")}},
 
 			Repositories: both, Blobs: []string{"L"},
 		},

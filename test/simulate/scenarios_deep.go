@@ -20,7 +20,6 @@ func deepScenarios() []*Scenario {
 		[]Call{PushManifest(0, repoA, m, "t")},
 		[]Call{DeleteManifest(1, repoA, m), DeleteBlob(1, repoA, "L"), HalfPush(1, repoA, m)})
 	half.Setup = append(half.Setup[:2:2], PushManifest(0, repoA, m, "t"))
-	half.MayStay = true // the half push cannot be repeated to a good end
 	return []*Scenario{
 		index, half,
 		of("deep: two blob deletes and a manifest push",

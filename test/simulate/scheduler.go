@@ -176,6 +176,9 @@ func (w *world) grant(o *op, f fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.injected[f]++
+	if f != faultNone {
+		o.by.faults++
+	}
 	w.pending = slices.DeleteFunc(w.pending, func(p *op) bool { return p == o })
 	w.trace.step(w, o, f)
 	if w.contention != nil {
@@ -201,11 +204,16 @@ func (w *world) grant(o *op, f fault) {
 	case faultRefused, faultLate:
 		a.err = o.unavailable()
 	case faultCrashBefore, faultCrashLate:
+	case faultRival:
+		o.rival()
+		a.value, a.err = o.do()
 	default:
 		a.value, a.err = o.do()
 	}
 	w.sayOp(o, f, a)
 	switch f {
+	case faultLooked:
+		a = answer{err: errLook}
 	case faultLost:
 		a = answer{err: o.unavailable()}
 	case faultShort:

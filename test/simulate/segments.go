@@ -30,7 +30,7 @@ func (s segments) Create(ctx context.Context, id data.ID) (data.Writer, error) {
 func (s segments) Open(ctx context.Context, id data.ID, offset, length int64) (io.ReadCloser, error) {
 	w := s.in.world
 	v, err := w.submit(ctx, s.in, &op{verb: verbOpen, key: string(id), length: length, do: func() (any, error) {
-		return w.segments.Open(w.ctx, id, offset, length)
+		return w.openSegment(id, offset, length)
 	}})
 	if err != nil {
 		return nil, err

@@ -4,19 +4,26 @@ import (
 	"flag"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 )
 
 var (
 	full     = flag.Bool("full", false, "explore every scenario to its full bound")
-	each     = flag.Duration("each", 4*time.Second, "with -full: the time for one scenario; what is reached by then is printed")
+	each     = flag.Duration("each", 3*time.Second, "with -full: the time for one scenario; what is reached by then is printed")
 	duration = flag.Duration("duration", 0, "walk by seeds for so long")
 	seed     = flag.Uint64("seed", 1, "the first seed")
 
 	hunt   = flag.String("hunt", "^$", "TestHunt: a pattern of the names of the scenarios to explore")
 	budget = flag.Duration("budget", time.Minute, "TestHunt: for how long")
 )
+
+// TestMain collects garbage less often than usual: each run leaves some, and there is little else.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	m.Run()
+}
 
 // TestScenarios explores each scenario: to one preemption, with -full to two and one fault.
 func TestScenarios(t *testing.T) {
@@ -32,9 +39,30 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// fewestCases is how many single faults there are to enumerate, at least.
+const fewestCases = 500
+
+// TestSingleFaults runs each operation by itself with each fault at each of its store operations.
+func TestSingleFaults(t *testing.T) {
+	total := 0
+	for _, s := range singleScenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			r := Enumerate(t, s)
+			t.Logf("%s: %s", s.Name, r)
+			if total += r.Cases; r.Failure != nil {
+				t.Error(r.Failure)
+			}
+		})
+	}
+	t.Logf("single faults: %d cases", total)
+	if total < fewestCases {
+		t.Errorf("%d cases, want at least %d", total, fewestCases)
+	}
+}
+
 // TestSeeds walks through schedules that are drawn at random.
 func TestSeeds(t *testing.T) {
-	limit, n := 500*time.Millisecond, 20
+	limit, n := 300*time.Millisecond, 20
 	switch {
 	case *duration > 0:
 		limit, n = *duration*time.Duration(runtime.GOMAXPROCS(0))/time.Duration(len(Scenarios())), 1<<40

@@ -8,10 +8,12 @@ package simulate
 //     in its folder, and they on it;
 //   - an operation on the step that made it appear, since its goroutine waited for that;
 //   - an operation on those of other calls at the same replica: they share its memory;
-//   - the begin of a call on the calls that had returned: a history tells them apart.
+//   - the begin of a call on the calls that had returned: a history tells them apart;
+//   - the passing of time on everything, and everything on it: ages decide what operations do.
 type trace struct {
 	sum     uint64
 	last    uint64            // the last step
+	passed  uint64            // the last time that time passed
 	keys    map[string]access // by key
 	folders map[string]access
 	calls   map[*incarnation]map[*call]uint64
@@ -27,7 +29,7 @@ func newTrace() trace {
 
 // hash is what performing an operation adds to the trace.
 func (t *trace) hash(w *world, o *op, f fault) uint64 {
-	h := mix(mix(hashString(o.name), uint64(f)), o.cause)
+	h := mix(mix(mix(hashString(o.name), uint64(f)), o.cause), t.passed)
 	key, folder := t.keys[o.key], t.folders[o.folder]
 	switch {
 	case o.verb == verbBegin:
@@ -36,6 +38,8 @@ func (t *trace) hash(w *world, o *op, f fault) uint64 {
 			returned += hashString(name)
 		}
 		return mix(h, returned)
+	case o.verb == verbPass:
+		return mix(h, t.sum)
 	case o.verb == verbList:
 		h = mix(h, folder.write)
 	case o.verb.writes():
@@ -104,6 +108,9 @@ func (t *trace) note(o *op, h uint64) {
 	key, folder := t.keys[o.key], t.folders[o.folder]
 	switch {
 	case o.verb == verbBegin:
+		return
+	case o.verb == verbPass:
+		t.passed = h
 		return
 	case o.verb == verbList:
 		folder.reads += h

@@ -1,6 +1,8 @@
 package simulate
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -55,7 +57,7 @@ func (e *Env) keep(name string, u registry.Upload) {
 // StartUpload begins an upload. Each client that goes on with it has an id of its own, which the answers
 // renew: "u" is kept as "u", "u/1", "u/2".
 func StartUpload(replica int, repo oci.Repository, name string, clients ...string) Call {
-	return Call{fmt.Sprintf("start upload %s to %s", name, repo), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("start upload %s to %s", name, repo), Replica: replica, Do: func(e *Env) {
 		u, err := e.Registry.StartUpload(e.Ctx, repo, digest.SHA256)
 		if e.judge(err) != ok {
 			return
@@ -63,7 +65,14 @@ func StartUpload(replica int, repo oci.Repository, name string, clients ...strin
 		for _, c := range append([]string{""}, clients...) {
 			e.world.vars[name+c] = u.ID
 		}
+		e.world.vars["session "+name] = sessionOf(u.ID)
 	}}
+}
+
+// sessionOf returns the key's last part that a token speaks of: 16 bytes after the first.
+func sessionOf(token string) string {
+	raw, _ := base64.RawURLEncoding.DecodeString(token)
+	return hex.EncodeToString(raw[1:17])
 }
 
 func uploadOf(name string) string {
@@ -73,7 +82,7 @@ func uploadOf(name string) string {
 
 // Append sends a chunk. start -1 does not say where it belongs.
 func Append(replica int, repo oci.Repository, name string, start int, chunk string) Call {
-	return Call{fmt.Sprintf("append %d bytes at %d to upload %s", len(chunk), start, name), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("append %d bytes at %d to upload %s", len(chunk), start, name), Replica: replica, Do: func(e *Env) {
 		u, err := e.Registry.AppendUpload(e.Ctx, repo, e.id(name), registry.Chunk{Start: int64(start), Size: int64(len(chunk)), Body: strings.NewReader(chunk)})
 		f := fact{object: uploadOf(name), do: doAppend, arg: chunk, n: int64(start)}
 		switch e.judge(err) {
@@ -110,7 +119,7 @@ func (e *Env) sawUpload(name string, err error, start int) {
 
 // Status asks how far an upload is.
 func Status(replica int, repo oci.Repository, name string) Call {
-	return Call{"status of upload " + name, replica, func(e *Env) {
+	return Call{Name: "status of upload " + name, Replica: replica, Do: func(e *Env) {
 		u, err := e.Registry.UploadStatus(e.Ctx, repo, e.id(name))
 		switch e.judge(err) {
 		case ok:
@@ -123,7 +132,7 @@ func Status(replica int, repo oci.Repository, name string) Call {
 
 // Commit ends an upload as a blob, with last bytes.
 func Commit(replica int, repo oci.Repository, name, blob, last string) Call {
-	return Call{fmt.Sprintf("commit upload %s as %s with %d bytes", name, blob, len(last)), replica, func(e *Env) {
+	return Call{Name: fmt.Sprintf("commit upload %s as %s with %d bytes", name, blob, len(last)), Replica: replica, Do: func(e *Env) {
 		chunk := registry.Chunk{Start: -1, Size: int64(len(last)), Body: strings.NewReader(last)}
 		err := e.Registry.CommitUpload(e.Ctx, repo, e.id(name), blobDigest(blob), chunk)
 		v := e.judge(err)
@@ -135,13 +144,15 @@ func Commit(replica int, repo oci.Repository, name, blob, last string) Call {
 			e.saw(fact{object: uploadOf(name), do: doMismatch, arg: blob + "|" + last})
 		default:
 			e.sawUpload(name, err, -1)
+			var at *registry.OffsetError
+			e.call.again = e.world.scenario.Rivals && errors.As(err, &at)
 		}
 	}}
 }
 
 // Cancel ends an upload without a blob.
 func Cancel(replica int, repo oci.Repository, name string) Call {
-	return Call{"cancel upload " + name, replica, func(e *Env) {
+	return Call{Name: "cancel upload " + name, Replica: replica, Do: func(e *Env) {
 		err := e.Registry.CancelUpload(e.Ctx, repo, e.id(name))
 		if v := e.judge(err); v != refused {
 			e.saw(fact{object: uploadOf(name), do: doCancel, unknown: v == unknown})

@@ -53,7 +53,7 @@ func parseValue(raw []byte, stamp record.Stamp) (*value, error) {
 		return nil, fmt.Errorf("a value of %d bytes has no head", len(raw))
 	}
 	v := &value{size: len(raw), version: stamp.Version, written: stamp.Modified}
-	if err := json.Unmarshal(text, &v.head); err != nil {
+	if err := json.Unmarshal(bytes.TrimRight(text, " "), &v.head); err != nil {
 		return nil, fmt.Errorf("a value's head: %w", err)
 	}
 	if v.head.Fresh && stamp.Modified.Sub(v.head.T) > request {

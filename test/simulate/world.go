@@ -63,6 +63,8 @@ type call struct {
 	in     *incarnation
 	seen   map[string]int // how often an operation of that name was made
 	began  int64
+	faults int  // that happened to its operations
+	again  bool // a rival came first: its client sends it once more
 	facts  []fact
 }
 
@@ -200,11 +202,11 @@ func (w *world) returned(k *call) {
 	}
 	w.facts[k.name] = true
 	end := int64(2*w.step + 1)
-	unknown := false
+	unknown := k.again
 	for _, f := range k.facts {
 		f.call, f.ret, f.end, f.by = k.began, end, end, k.name
 		if f.unknown {
-			f.ret, unknown = never, unknown || f.do != doLeft
+			f.ret, unknown = never, unknown || f.do != doLeft && !k.Once
 		}
 		w.history = append(w.history, f)
 	}

@@ -3,6 +3,7 @@ package plant
 // Files of the registry.
 const (
 	push       = "internal/registry/push.go"
+	blobs      = "internal/registry/blobs.go"
 	commit     = "internal/registry/commit.go"
 	deletes    = "internal/registry/delete.go"
 	mount      = "internal/registry/mount.go"
@@ -16,7 +17,7 @@ const (
 // Bugs returns all bugs.
 func Bugs() []Bug {
 	var all []Bug
-	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), storeBugs()} {
+	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), claimBugs(), damageBugs(), storeBugs()} {
 		all = append(all, list...)
 	}
 	return all

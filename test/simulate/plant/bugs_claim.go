@@ -1,0 +1,108 @@
+package plant
+
+// claimBugs break what keeps the segments of an upload to one blob (ADR 5).
+func claimBugs() []Bug {
+	const claimed = "PUT|claimed|session|collected"
+	return []Bug{
+		one("segments-unclaimed", "a record names the segments of a session that nobody claimed", claimed, commit,
+			`	now, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
+	switch {
+`, `	now, err := s, error(nil)
+	if !planted("segments-unclaimed") {
+		now, err = write(ctx, l, uploadKey(t.id), s, head, nil, false)
+	}
+	switch {
+`),
+		one("lost-claim-goes-on", "a commit that lost the claim of its session installs its segments all the same", claimed, commit,
+			`	case !isConflict(err):
+		return`, `	case isConflict(err) && planted("lost-claim-goes-on"):
+		now, err = s, nil
+		fallthrough
+	case !isConflict(err):
+		return`),
+		one("record-before-claim", "a record names the segments of a session before it is claimed", claimed, commit,
+			`	if err := checkSum(sum, d); err != nil {
+		return err
+	}
+`, `	if err := checkSum(sum, d); err != nil {
+		return err
+	}
+	if planted("record-before-claim") {
+		if err := c.settle(ctx); err != nil {
+			return err
+		}
+	}
+`),
+		one("claim-without-last-bytes", "a claim does not name the segment that came with the PUT", claimed, commit,
+			`	head.State, head.Digest, head.Hash,`, `	if planted("claim-without-last-bytes") {
+		segments = s.Head.Segments
+	}
+	head.State, head.Digest, head.Hash,`),
+		{"resume-of-any-digest", "a session that is done is resumed, whatever digest it was claimed for", claimed, []Edit{
+			{commit, `	if s.is(done) && s.Head.Digest == d {
+		return l.resume`, `	if s.is(done) && (s.Head.Digest == d || planted("resume-of-any-digest")) {
+		return l.resume`},
+			{commit, `	if !now.is(done) || now.Head.Digest != c.digest {
+`, `	if !now.is(done) || now.Head.Digest != c.digest && !planted("resume-of-any-digest") {
+`},
+		}},
+		one("resume-not-renewed", "a session is resumed without being renewed, so that its age lets the collector take it", claimed, commit,
+			`	now, err := swap(ctx, l, uploadKey(t.id), s, done)
+`, `	now, err := s, error(nil)
+	if !planted("resume-not-renewed") {
+		now, err = swap(ctx, l, uploadKey(t.id), s, done)
+	}
+`),
+		one("claimed-is-cancelled", "a cancel that loses against a claim aborts the session all the same", "cancel", uploads,
+			`			t.written = true
+			err = checkOpen(t, s)
+		}
+`, `			t.written = true
+			if err = checkOpen(t, s); planted("claimed-is-cancelled") && s.is(done) {
+				err = nil
+			}
+		}
+`),
+		one("lost-claim-not-renewed", "a commit that lost the claim of its session goes on with it as it is", "slow body", commit,
+			`		if !ours {
+			return l.resume(ctx, c, t, claimed)
+		}
+	}
+	return c.settle(ctx) // after`, `		if !ours && planted("lost-claim-not-renewed") {
+			c.segments = claimed.Head.Segments
+			return c.settle(ctx)
+		}
+		if !ours {
+			return l.resume(ctx, c, t, claimed)
+		}
+	}
+	return c.settle(ctx) // after`),
+		one("found-link-not-looked-at", "a session whose blob is there is resumed without being renewed when that goes meanwhile", "collected with its blob", commit,
+			`	if c.link.present() {
+		link, err`, `	if c.link.present() && planted("found-link-not-looked-at") {
+		return c.settle(ctx)
+	}
+	if c.link.present() {
+		link, err`),
+	}
+}
+
+// damageBugs break how damaged bytes are kept from coming back.
+func damageBugs() []Bug {
+	return []Bug{
+		one("damaged-bytes-again", "a repeated commit brings its damaged segments back", "damaged", commit,
+			`	if rec.is(corrupt) && len(c.segments) > 0 &&`, `	if !planted("damaged-bytes-again") && rec.is(corrupt) && len(c.segments) > 0 &&`),
+		one("damaged-link-moved-once", "a link that moves while it is marked damaged is left as it is", "damaged", blobs,
+			`		if link, err = swap(ctx, l, key, link, to); err == nil {
+`, `		if link, err = swap(ctx, l, key, link, to); err == nil || planted("damaged-link-moved-once") && isConflict(err) {
+`),
+		one("pending-link-slips-past", "a link that is about to go live is not told that its bytes are damaged", "damaged", blobs,
+			`		case link.is(pending):
+			to = pending
+`, `		case link.is(pending) && planted("pending-link-slips-past"):
+			return nil
+		case link.is(pending):
+			to = pending
+`),
+	}
+}
