@@ -23,7 +23,7 @@ func errParameter(name, got, want string) *oci.Error {
 // query reads the URL's parameters, at most maxParameters of them. Errors: UNSUPPORTED.
 func query(r *http.Request) (url.Values, error) {
 	if strings.Count(r.URL.RawQuery, "&") >= maxParameters {
-		return nil, errParameter("", "", "at most "+strconv.Itoa(maxParameters)+" parameters")
+		return nil, oci.Errorf(oci.Unsupported, "a URL has at most %d query parameters", maxParameters)
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

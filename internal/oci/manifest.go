@@ -38,7 +38,8 @@ type Manifest struct {
 	ArtifactType string // as the referrers list shows it: artifactType, else the config's media type; "" for an index without one
 	Annotations  map[string]string
 	Subject      *Descriptor
-	Blobs        []Ref // config first, then the layers; foreign layers, which clients fetch elsewhere, are left out
+	Blobs        []Ref // config first, then the layers; foreign layers are left out
+	Foreign      []Ref // layers that clients fetch elsewhere: they need not be here, and are kept when they are
 	Children     []Ref // the manifests of an index
 }
 
@@ -203,9 +204,11 @@ func (r *manifestReader) readImage(m *Manifest) error {
 		if err != nil {
 			return err
 		}
-		if !isForeignLayer(d.MediaType) {
-			m.Blobs = append(m.Blobs, Ref{field, d})
+		if isForeignLayer(d.MediaType) {
+			m.Foreign = append(m.Foreign, Ref{field, d})
+			continue
 		}
+		m.Blobs = append(m.Blobs, Ref{field, d})
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -225,7 +226,7 @@ func (l *Local) checkNotOf(ctx context.Context, repo oci.Repository, key record.
 			return err
 		}
 	}
-	for _, b := range m.Blobs {
+	for _, b := range slices.Concat(m.Blobs, m.Foreign) {
 		if b.Digest == d {
 			return &oci.Error{Code: oci.Denied, Reason: oci.InUse, Message: fmt.Sprintf("the blob is referenced by %s of %s: delete that first", by, repo), Detail: oci.Field{Field: "digest", Got: string(d)}}
 		}

@@ -365,3 +365,66 @@ func TestMaxBlobBytes(t *testing.T) {
 	}
 	s.push(l, "a", strings.Repeat("x", 10))
 }
+
+// A digest that a manifest names twice is looked at as a blob and as a manifest, and with each of its sizes.
+func TestEveryDescriptorIsLookedAt(t *testing.T) {
+	s := newStores(t)
+	l := s.replica()
+	const content, image = "a layer", "application/vnd.oci.image.manifest.v1+json"
+	d := s.push(l, "a", content)
+	child := s.manifest(l, "a", "child")
+	stored, err := l.Resolve(t.Context(), "a", oci.Reference{Digest: child})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.push(l, "b", string(stored.Body)) // the bytes of a manifest, as a blob
+	ref := func(mediaType string, d oci.Digest, size int) string {
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, mediaType, d, size)
+	}
+	blob := ref("a/b", d, len(content))
+	wrong := ref("a/b", d, len(content)+1)
+	of := ref(image, child, len(stored.Body))
+	index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[%s,%s]}`
+	for _, row := range []struct {
+		name string
+		repo oci.Repository
+		body string
+		want oci.Code
+	}{
+		{"a layer twice, with another size", "a", fmt.Sprintf(`{"schemaVersion":2,"config":%s,"layers":[%s,%s]}`, blob, blob, wrong), oci.SizeInvalid},
+		{"config and layer, with another size", "a", fmt.Sprintf(`{"schemaVersion":2,"config":%s,"layers":[%s]}`, blob, wrong), oci.SizeInvalid},
+		{"a child twice, with another size", "a", fmt.Sprintf(index, of, ref(image, child, 1)), oci.SizeInvalid},
+		{"a child that is there as a blob only", "b", fmt.Sprintf(index, ref("application/x-any", child, len(stored.Body)), of), oci.ManifestBlobUnknown},
+		{"all twice, and right", "a", fmt.Sprintf(`{"schemaVersion":2,"config":%s,"layers":[%s,%s]}`, blob, blob, blob), ""},
+		{"a child twice, and right", "a", fmt.Sprintf(index, of, of), ""},
+	} {
+		_, err := l.PushManifest(t.Context(), row.repo, registry.Push{Body: []byte(row.body), Tags: []oci.Tag{"x"}})
+		if row.want == "" && err == nil {
+			continue
+		}
+		if err == nil || !strings.Contains(fmt.Sprintf("%#v %v", err, err), string(row.want)) {
+			t.Errorf("%s: %v, want %s", row.name, err, row.want)
+		}
+	}
+}
+
+// A foreign layer need not be there. One that is there belongs to its manifest like any other.
+func TestAForeignLayerThatIsThereIsInUse(t *testing.T) {
+	s := newStores(t)
+	l := s.replica()
+	const content = "a layer that others may not distribute"
+	d, config := s.push(l, "a", content), s.push(l, "a", "{}")
+	layers := `[{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":%q,"size":%d}]`
+	body := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"mediaType":"a/b","digest":%q,"size":2},"layers":`+layers+`}`, config, d, len(content))
+	pushed, err := l.PushManifest(t.Context(), "a", registry.Push{Body: body, Tags: []oci.Tag{"x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *oci.Error
+	if err := l.DeleteBlob(t.Context(), "a", d); !errors.As(err, &refused) || refused.Code != oci.Denied {
+		t.Errorf("DeleteBlob = %v, want DENIED", err)
+	}
+	if err := errors.Join(l.DeleteManifest(t.Context(), "a", pushed.Digest), l.DeleteBlob(t.Context(), "a", d)); err != nil {
+		t.Errorf("after its manifest's delete: %v", err)
+	}
+}

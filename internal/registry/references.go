@@ -28,13 +28,21 @@ type references struct {
 	missing []*oci.Error
 	next    []*oci.Manifest // children whose references must be looked at
 	checked []oci.Digest    // children whose references were all there
-	seen    map[oci.Digest]bool
+	seen    map[sighting]bool
+}
+
+// sighting is a reference as it was looked at: the same digest may be named as a blob and as a manifest, and
+// with a size that is wrong.
+type sighting struct {
+	digest oci.Digest
+	size   int64
+	child  bool
 }
 
 // check looks at all references of m. Errors: MANIFEST_BLOB_UNKNOWN as oci.Errors, one for each that is
 // missing; SIZE_INVALID when a descriptor says another size than is stored.
 func (r *references) check(ctx context.Context, m *oci.Manifest) error {
-	r.seen = map[oci.Digest]bool{}
+	r.seen = map[sighting]bool{}
 	level := []*oci.Manifest{m}
 	for len(level) > 0 {
 		r.next = nil
@@ -42,12 +50,12 @@ func (r *references) check(ctx context.Context, m *oci.Manifest) error {
 		g.SetLimit(parallelReads)
 		for _, m := range level {
 			for _, blob := range m.Blobs {
-				if r.first(blob.Digest) {
+				if r.first(sighting{blob.Digest, blob.Size, false}) {
 					g.Go(func() error { return r.blob(gctx, blob) })
 				}
 			}
 			for _, child := range m.Children {
-				if r.first(child.Digest) {
+				if r.first(sighting{child.Digest, child.Size, true}) {
 					g.Go(func() error { return r.child(gctx, child) })
 				}
 			}
@@ -67,11 +75,11 @@ func (r *references) check(ctx context.Context, m *oci.Manifest) error {
 	return nil
 }
 
-func (r *references) first(d oci.Digest) bool {
-	if r.seen[d] {
+func (r *references) first(s sighting) bool {
+	if r.seen[s] {
 		return false
 	}
-	r.seen[d] = true
+	r.seen[s] = true
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 
 	"github.com/opencontainers/go-digest"
 
@@ -133,10 +134,13 @@ func (l *Local) receive(ctx context.Context, w *segmentWriter, chunk Chunk, h ha
 	if limit >= 0 && chunk.Size > limit {
 		return 0, errTooLarge(l.maxBlob)
 	}
-	if chunk.Size >= 0 {
+	if chunk.Size >= 0 && chunk.Size < math.MaxInt64 {
 		chunk.Body = io.LimitReader(chunk.Body, chunk.Size+1) // more than was announced is not stored to its end
 	}
 	n, err := w.fill(ctx, chunk.Body, h, limit)
+	if limit >= 0 && n > limit {
+		return n, errTooLarge(l.maxBlob) // what the whole blob may have, not what was left of it
+	}
 	if err == nil && chunk.Size >= 0 && n != chunk.Size {
 		err = oci.Errorf(oci.SizeInvalid, "the body has %d bytes, %d were announced", n, chunk.Size)
 	}
