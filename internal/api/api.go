@@ -45,16 +45,15 @@ func New(r registry.Registry, cfg Config, log *slog.Logger) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	id := requestID(r)
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, before: func(status int) { h.drain(w, r, status) }}
 	setCommonHeaders(rec.Header(), id)
-	closeAfterChunked(rec, r)
+	closeAfterUnclear(rec, r)
 	h.boundBody(rec, r)
 	err := h.serve(rec, r)
 	status := rec.status
 	if err != nil && !rec.wrote {
 		var errs []*oci.Error
 		if status, errs = answerFor(r.Context(), err); status != statusClientGone {
-			h.drain(rec, r, status)
 			writeError(rec, r, status, errs)
 		}
 	}
@@ -155,11 +154,11 @@ func setCommonHeaders(h http.Header, id string) {
 	h.Set("Cache-Control", "private, no-cache")
 }
 
-// closeAfterChunked ends the connection after a body in chunked encoding, save for chunks of uploads that
-// hold something: a Content-Length beside it (RFC 9112, 6.3) would make a proxy in front see another
-// end of the request than we do, and what follows a second request.
-func closeAfterChunked(w http.ResponseWriter, r *http.Request) {
-	if len(r.TransferEncoding) > 0 && r.Method != http.MethodPatch {
+// closeAfterUnclear ends the connection after a request whose end a proxy in front may see elsewhere than we do,
+// so that what follows is never read as a second request: a body in chunked encoding may have had a Content-Length
+// beside it (RFC 9112, 6.3), and one of HTTP/1.0 may have been in chunked encoding; net/http does not tell.
+func closeAfterUnclear(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
 		w.Header().Set("Connection", "close")
 	}
 }
@@ -195,9 +194,10 @@ func (h *Handler) logRequest(r *http.Request, id string, status int, bytes int64
 	h.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
 }
 
-// recorder remembers what was answered. It passes a ReadFrom on, so that files can leave by sendfile.
+// recorder remembers what was answered.
 type recorder struct {
 	http.ResponseWriter
+	before func(status int) // called once, before the header is written
 	status int
 	bytes  int64
 	wrote  bool
@@ -207,6 +207,7 @@ type recorder struct {
 func (w *recorder) WriteHeader(status int) {
 	if !w.wrote {
 		w.status, w.wrote = status, true
+		w.before(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -114,7 +114,7 @@ func setBlobHeaders(w http.ResponseWriter, r *http.Request, blob *registry.Blob)
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", "attachment")
-	return matches(r.Header.Get("If-None-Match"), blob.Digest)
+	return matches(r.Header.Values("If-None-Match"), blob.Digest)
 }
 
 // deleteBlob serves end-10. Spec: "Deleting Blobs".

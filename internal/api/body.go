@@ -53,21 +53,26 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// What is read of a body that was refused, so that the client, and a proxy between, can go on with the
-// connection: an answer before the body's end, followed by a close, is lost on some of them.
+// What is read of a body that is answered before its end, so that the client, and a proxy between, can go on
+// with the connection: an answer before the body's end, followed by a close, is lost on some of them.
 const (
-	maxDrain     = 64 << 20
-	maxDrainTime = 10 * time.Second
+	maxDrain       = 64 << 20
+	maxDrainTime   = 10 * time.Second
+	maxUnaskedTime = time.Second // for a client that waits for leave to send its body
 )
 
-// drain reads the rest of a refused request's body, within bounds. It does not when the client waits for
+// drain reads the rest of a request's body, within bounds. It does not when the client waits for
 // leave to send it, or when the body was refused for its length.
 func (h *Handler) drain(w http.ResponseWriter, r *http.Request, status int) {
-	if r.Body == nil || r.Body == http.NoBody || r.Header.Get("Expect") != "" || r.ContentLength > maxDrain ||
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxDrain ||
 		status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
 		return
 	}
 	control := http.NewResponseController(w)
+	if r.Header.Get("Expect") != "" {
+		_ = control.SetReadDeadline(time.Now().Add(maxUnaskedTime)) // not supported by test recorders only
+		return
+	}
 	_ = control.SetReadDeadline(time.Now().Add(maxDrainTime)) // not supported by test recorders only
 	_, err := io.CopyN(io.Discard, r.Body, maxDrain)          // its error is the connection's end, seen by the next read
 	if err == nil || !errors.Is(err, io.EOF) {

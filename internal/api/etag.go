@@ -10,9 +10,9 @@ import (
 // etag is the entity tag of what a digest names: the digest.
 func etag(d oci.Digest) string { return `"` + string(d) + `"` }
 
-// matches reports whether an If-None-Match header names the digest (RFC 9110, 13.1.2; weak comparison).
-func matches(header string, d oci.Digest) bool {
-	for tag := range strings.SplitSeq(header, ",") {
+// matches reports whether the lines of an If-None-Match header name the digest (RFC 9110, 13.1.2; weak comparison).
+func matches(lines []string, d oci.Digest) bool {
+	for tag := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 		if tag == etag(d) || tag == "*" || tag == string(d) {
 			return true

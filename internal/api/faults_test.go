@@ -236,6 +236,33 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// The body of a request that is answered without it is read, so that the connection can go on.
+func TestBodyThatIsNotNeeded(t *testing.T) {
+	s := open(t, options{})
+	url, _ := serve(t, s)
+	at := s.exchange(exchange{do: "POST " + app + "/blobs/uploads/", status: 202}).Header().Get("Location")
+	put := at + "?digest=" + textDigest
+	s.exchange(exchange{do: "PATCH " + at, body: text, status: 202})
+	s.exchange(exchange{do: "PUT " + put, status: 201})
+	const much = 1 << 20 // more than net/http would read
+	for name, request := range map[string]string{
+		"mount":                "POST " + nothing + "/blobs/uploads/?mount=" + layerDigest + "&from=acme/app",
+		"PUT that is repeated": "PUT " + put,
+		"POST of an upload":    "POST " + app + "/blobs/uploads/",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := dial(t, url, request+fmt.Sprintf(" HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", much)+strings.Repeat("x", much)+"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n")
+			r := bufio.NewReader(conn)
+			if status, body := next(t, r); status != 201 && status != 202 {
+				t.Fatalf("%d %s, want 201 or 202", status, body)
+			}
+			if status, _ := next(t, r); status != 200 {
+				t.Errorf("the next answer on the connection is %d, want 200", status)
+			}
+		})
+	}
+}
+
 // The body of a refused request is read, so that the connection can go on; but not when the client waits
 // for leave to send it, or when it is longer than is worth reading.
 func TestBodyOfARefusedRequest(t *testing.T) {

@@ -37,7 +37,7 @@ func (h *Handler) getManifest(w *recorder, r *http.Request, repo oci.Repository,
 	if ref.Digest != "" {
 		head.Set("Cache-Control", "private, max-age=31536000, immutable")
 	}
-	if matches(r.Header.Get("If-None-Match"), m.Digest) {
+	if matches(r.Header.Values("If-None-Match"), m.Digest) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}

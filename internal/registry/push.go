@@ -219,7 +219,8 @@ func (p *push) markRepository(ctx context.Context) error {
 	return errContended("mark a repository")
 }
 
-// installManifest writes the manifest, or adopts the one that is there, and keeps its version.
+// installManifest writes the manifest, or adopts the one that is there, and keeps its version. While a manifest is
+// there its media type stays: it decides what the manifest refers to. Errors: MANIFEST_INVALID for another one.
 func (p *push) installManifest(ctx context.Context) error {
 	key := manifestKey(p.repo, p.digest)
 	var old stored[manifestHead]
@@ -242,7 +243,13 @@ func (p *push) installManifest(ctx context.Context) error {
 		if !isConflict(err) {
 			return err
 		}
-		old = m
+		if old = m; old.present() && old.Head.MediaType != p.manifest.MediaType {
+			return &oci.Error{
+				Code:    oci.ManifestInvalid,
+				Message: "the repository has this manifest under another media type: push it with that one, or with a mediaType of its own",
+				Detail:  oci.Field{Field: "Content-Type", Got: p.manifest.MediaType, Want: old.Head.MediaType},
+			}
+		}
 	}
 	return errContended("write a manifest")
 }

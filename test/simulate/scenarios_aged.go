@@ -29,6 +29,9 @@ func agedScenarios() []*Scenario {
 		slices.Concat([]Call{PushBlob(0, repoA, "L")}, uploaded, old),
 		[]Call{Commit(0, repoA, "u", "L", "")},
 		[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L"), CollectSession(1, "u", "L")}))
+	again := collected(of("PUT of a whole body is sent again without it, while its blob is collected", []Call{StartUpload(0, repoA, "u")},
+		[]Call{Commit(0, repoA, "u", "L", whole), Pass(0, 13*time.Hour), Commit(1, repoA, "u", "L", "")},
+		[]Call{DeleteBlob(2, repoA, "L"), CollectDigest(2, "L")}))
 	damaged := of("mount and push of a blob that is found damaged", []Call{PushBlob(0, repoA, "L"), Rot("L")},
 		[]Call{Mount(0, repoB, "L", repoA), PushBlob(0, repoB, "L")},
 		[]Call{GetBlob(1, repoA, "L")})
@@ -65,6 +68,6 @@ func agedScenarios() []*Scenario {
 		collected(of("HEAD and push of an old blob that is found damaged", slices.Concat(uploaded, []Call{Rot("L")}, old),
 			[]Call{StatBlob(0, repoA, "L"), PushBlob(0, repoA, "L")},
 			[]Call{GetBlob(1, repoA, "L")})),
-		damaged, both, slow, manifest, &late,
+		damaged, both, again, slow, manifest, &late,
 	}
 }

@@ -38,6 +38,7 @@ func singleScenarios() []*Scenario {
 		of("monolithic: a blob that another repository has", blobs, PushBlob(0, repoB, "L")),
 		segmented,
 		of("POST, then PUT of the whole body", start, Commit(0, repoA, "u", "L", whole)),
+		of("PUT of the whole body sent again, with it and without", start, Commit(0, repoA, "u", "L", whole), Commit(0, repoA, "u", "L", whole), Commit(0, repoA, "u", "L", "")),
 		of("chunked: POST, PATCH, PUT", start, Append(0, repoA, "u", 0, whole), Commit(0, repoA, "u", "L", "")),
 		of("chunked: POST, PATCH, PATCH, PUT with a body", begun, Append(0, repoA, "u", 7, piece("L", 7, 20)), Commit(0, repoA, "u", "L", piece("L", 20, -1))),
 		of("PUT sent again", append(slices.Clone(full), Commit(0, repoA, "u", "L", "")), Commit(0, repoA, "u", "L", "")),

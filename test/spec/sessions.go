@@ -64,7 +64,12 @@ func endedRows() []Row {
 			e.eventually("the upload has ended", func() bool { return e.send(Exchange{Do: "GET {u}"}).Status == 404 })
 		},
 	}}
-	return all(noUploadRows(cancelled), noUploadRows(finished))
+	whole := finished
+	whole.Name = "after its end in one request an upload is 404"
+	whole.Given = append([]Step{
+		text("b", "hello"), upload("u"), Exchange{Do: "PUT {u?}digest={b}", Body: "hello", Header: octets, Want: Want{Status: 201}}.step(),
+	}, finished.Given[len(finished.Given)-1])
+	return all(noUploadRows(cancelled), noUploadRows(finished), noUploadRows(whole))
 }
 
 func strangerRows() []Row {

@@ -21,17 +21,15 @@ func claimBugs() []Bug {
 	case !isConflict(err):
 		return`),
 		one("record-before-claim", "a record names the segments of a session before it is claimed", claimed, commit,
-			`	if err := checkSum(sum, d); err != nil {
-		return err
-	}
-`, `	if err := checkSum(sum, d); err != nil {
-		return err
-	}
-	if planted("record-before-claim") {
+			`	claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
+	if err != nil {
+`, `	if planted("record-before-claim") {
 		if err := c.settle(ctx); err != nil {
 			return err
 		}
 	}
+	claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
+	if err != nil {
 `),
 		one("claim-without-last-bytes", "a claim does not name the segment that came with the PUT", claimed, commit,
 			`	head.State, head.Digest, head.Hash,`, `	if planted("claim-without-last-bytes") {
@@ -64,19 +62,37 @@ func claimBugs() []Bug {
 		}
 `),
 		one("lost-claim-not-renewed", "a commit that lost the claim of its session goes on with it as it is", "slow body", commit,
-			`		if !ours {
-			return l.resume(ctx, c, t, claimed)
-		}
+			`	if !ours {
+		return l.resume(ctx, c, t, claimed)
 	}
-	return c.settle(ctx) // after`, `		if !ours && planted("lost-claim-not-renewed") {
-			c.segments = claimed.Head.Segments
+	return c.settle(ctx)
+}
+
+func joined`, `	if !ours && planted("lost-claim-not-renewed") {
+		c.segments = claimed.Head.Segments
+		return c.settle(ctx)
+	}
+	if !ours {
+		return l.resume(ctx, c, t, claimed)
+	}
+	return c.settle(ctx)
+}
+
+func joined`),
+		one("whole-end-without-segments", "a commit in one request ends its session without the segments of its blob", "whole body is sent again", commit,
+			`	head := uploadHead{Repository: c.repo, Algorithm: string(c.digest.Algorithm()), Offset: c.size, Segments: c.segments, Digest: c.digest}
+`, `	head := uploadHead{Repository: c.repo, Algorithm: string(c.digest.Algorithm()), Offset: c.size, Segments: c.segments, Digest: c.digest}
+	if planted("whole-end-without-segments") {
+		head.Segments = nil
+	}
+`),
+		one("sent-again-installs", "a commit in one request, sent again without its bytes, installs a blob of none", "whole body is sent again", commit,
+			`		return l.sentAgain(ctx, c, s, err)
+`, `		if planted("sent-again-installs") && !s.exists() && c.link.present() {
 			return c.settle(ctx)
 		}
-		if !ours {
-			return l.resume(ctx, c, t, claimed)
-		}
-	}
-	return c.settle(ctx) // after`),
+		return l.sentAgain(ctx, c, s, err)
+`),
 		one("found-link-not-looked-at", "a session whose blob is there is resumed without being renewed when that goes meanwhile", "collected with its blob", commit,
 			`	if c.link.present() {
 		link, err`, `	if c.link.present() && planted("found-link-not-looked-at") {
