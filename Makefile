@@ -20,9 +20,10 @@ run: build ## build and serve on 127.0.0.1:8080 from ./holdfast-data, with no co
 	bin/holdfast serve
 
 .PHONY: test
-test: ## install what the tests need, then run all of them with the race detector
+test: ## install what the tests need, then run all of them with the race detector, then the small fault drills
 	scripts/tools.sh test
 	CGO_ENABLED=1 go run ./test/cmd/withs3 -- go test -p 2 -race -shuffle=on -timeout 25m $(PACKAGES)
+	go test -count=1 -parallel 4 -timeout 15m ./test/drills
 
 .PHONY: unit
 unit: ## the tests that need no other program, for a quick look
@@ -52,9 +53,9 @@ simulate: ## replicas under a hostile scheduler, then every planted bug, which m
 	scripts/simulate.sh
 
 .PHONY: smoke
-smoke: ## the fault drills in their small size; some five minutes on an idle machine
+smoke: ## the fault drills alone in their small size, with what each measured; five minutes
 	scripts/tools.sh cluster
-	go test -count=1 -timeout 30m -v ./test/drills
+	go test -count=1 -parallel 4 -timeout 15m -v ./test/drills
 
 .PHONY: drills
 drills: ## every fault drill in its full size: real processes are killed, stopped, cut off; about an hour

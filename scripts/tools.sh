@@ -70,7 +70,7 @@ for set in "$@"; do
 		go_install "$crane"
 		;;
 	test)
-		apt_install haproxy curl skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev
+		apt_install haproxy curl iptables iproute2 skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev
 		go_install "$versitygw"
 		go_install "$crane"
 		go_install "$oras"
