@@ -207,11 +207,13 @@ func TestD11DiskFull(t *testing.T) {
 	}
 	size := sizeOf(t)
 	disk := t.TempDir()
-	mountSmall(t, disk, pick(size, 48<<20, 96<<20))
+	mountSmall(t, disk, pick(size, 48<<20, 512<<20))
 	ballast := filepath.Join(disk, "ballast")
 	perform(t, drill{
 		id: "D11", hold: pick(size, 3*time.Second, 20*time.Second),
-		load: func(o *load.Options) { o.Large = 256 << 10 },
+		load: func(o *load.Options) { // slow enough not to fill the disk by itself
+			o.Large, o.Think = 256<<10, pick(size, o.Think, 60*time.Millisecond)
+		},
 		cluster: func(o *cluster.Options) {
 			o.Store, o.Replicas = cluster.Local, 1
 			edit := o.Edit

@@ -34,7 +34,7 @@ func TestD14Slow(t *testing.T) {
 			asked[1], calls[1] = r.asked()-r.result.Faults["calls"]-asked[0], r.load.History.Len()-calls[0]
 			r.everywhere()
 		},
-		limits: limits{failed: []string{"503", "none", "cut"}, reads: true, givenUp: true, broken: 24, recovery: 5 * time.Second},
+		limits: limits{failed: []string{"502", "503", "none", "cut"}, reads: true, givenUp: true, broken: 24, recovery: 5 * time.Second},
 	})
 	if !size.full && len(r.result.Failed) > 0 {
 		t.Errorf("calls failed at a store that was only slow: %v", r.result.Failed)
