@@ -45,11 +45,12 @@ func New(r registry.Registry, cfg Config, log *slog.Logger) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	id := requestID(r)
-	rec := &recorder{ResponseWriter: w, before: func(status int) { h.drain(w, r, status) }}
+	body := &begunBody{ReadCloser: r.Body}
+	rec := &recorder{ResponseWriter: w, before: func(status int) { h.drain(w, r, body.begun, status) }}
 	setCommonHeaders(rec.Header(), id)
 	closeAfterUnclear(rec, r)
 	h.boundBody(rec, r)
-	err := h.serve(rec, r)
+	err := h.serve(rec, body.of(r))
 	status := rec.status
 	if err != nil && !rec.wrote {
 		var errs []*oci.Error

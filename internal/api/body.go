@@ -53,6 +53,28 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// begunBody remembers whether anybody has begun to read it, which is what gives a client leave to send it.
+type begunBody struct {
+	io.ReadCloser
+	begun bool
+}
+
+// of returns the request with this body. The request itself keeps its own, by which net/http knows what to do with the rest.
+func (b *begunBody) of(r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
+	with := r.WithContext(r.Context())
+	with.Body = b
+	return with
+}
+
+// Read implements io.Reader.
+func (b *begunBody) Read(p []byte) (int, error) {
+	b.begun = true
+	return b.ReadCloser.Read(p)
+}
+
 // What is read of a body that is answered before its end, so that the client, and a proxy between, can go on
 // with the connection: an answer before the body's end, followed by a close, is lost on some of them.
 const (
@@ -61,20 +83,24 @@ const (
 	maxUnaskedTime = time.Second // for a client that waits for leave to send its body
 )
 
-// drain reads the rest of a request's body, within bounds. It does not when the client waits for
-// leave to send it, or when the body was refused for its length.
-func (h *Handler) drain(w http.ResponseWriter, r *http.Request, status int) {
+// drain reads the rest of a request's body, within bounds; begun says that some of it was read before. It does not when
+// the client waits for leave to send it, or when the body was refused for its length.
+func (h *Handler) drain(w http.ResponseWriter, r *http.Request, begun bool, status int) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxDrain ||
 		status == http.StatusRequestEntityTooLarge || status == http.StatusRequestTimeout {
 		return
 	}
 	control := http.NewResponseController(w)
-	if r.Header.Get("Expect") != "" {
+	if r.Header.Get("Expect") != "" && !begun {
 		_ = control.SetReadDeadline(time.Now().Add(maxUnaskedTime)) // not supported by test recorders only
 		return
 	}
-	_ = control.SetReadDeadline(time.Now().Add(maxDrainTime)) // not supported by test recorders only
-	_, err := io.CopyN(io.Discard, r.Body, maxDrain)          // its error is the connection's end, seen by the next read
+	wait := maxDrainTime
+	if h.cfg.Progress > 0 {
+		wait = min(wait, h.cfg.Progress)
+	}
+	_ = control.SetReadDeadline(time.Now().Add(wait)) // not supported by test recorders only
+	_, err := io.CopyN(io.Discard, r.Body, maxDrain)  // its error is the connection's end, seen by the next read
 	if err == nil || !errors.Is(err, io.EOF) {
 		w.Header().Set("Connection", "close")
 		return // the deadline stays: see boundBody

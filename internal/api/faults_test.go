@@ -263,6 +263,29 @@ func TestBodyThatIsNotNeeded(t *testing.T) {
 	}
 }
 
+// A client that waited for leave to send its body, and got it, is read to its end before it is refused: it sends on, and would
+// get a reset in place of the answer.
+func TestBodyOfAClientThatWasGivenLeave(t *testing.T) {
+	s := open(t, options{})
+	url, _ := serve(t, s)
+	at := s.exchange(exchange{do: "POST " + app + "/blobs/uploads/", status: 202}).Header().Get("Location")
+	const much = 5 << 20
+	conn := dial(t, url, "PATCH "+at+" HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Range: 0-2\r\nTransfer-Encoding: chunked\r\n\r\n")
+	r := bufio.NewReader(conn)
+	if line, err := r.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
+		t.Fatalf("%q, %v, want 100 Continue", line, err)
+	}
+	if _, err := r.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "%x\r\n%s\r\n0\r\n\r\n", much, strings.Repeat("x", much)); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := next(t, r); status != 400 || !strings.Contains(body, "SIZE_INVALID") {
+		t.Errorf("%d %s, want 400 SIZE_INVALID", status, body)
+	}
+}
+
 // The body of a refused request is read, so that the connection can go on; but not when the client waits
 // for leave to send it, or when it is longer than is worth reading.
 func TestBodyOfARefusedRequest(t *testing.T) {

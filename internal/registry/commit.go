@@ -77,10 +77,7 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 		}
 	}
 	if err := checkSum(sum, d); err != nil {
-		return l.sentAgain(ctx, c, s, err)
-	}
-	if !s.exists() {
-		return l.settleWhole(ctx, c, t)
+		return err
 	}
 	claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
 	if err != nil {
@@ -92,40 +89,13 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 	return c.settle(ctx)
 }
 
-// sentAgain answers a commit whose bytes are not the digest's. It may be a commit in one request that is sent again without
-// its body before the session is there that says so: then the blob is there.
-func (l *Local) sentAgain(ctx context.Context, c *commit, s stored[uploadHead], mismatch error) error {
-	if s.exists() || !c.link.present() {
-		return mismatch
-	}
-	link, err := l.touchOrRescue(ctx, linkKey(c.repo, c.digest), c.link)
-	if err == nil && !link.present() {
-		return mismatch
-	}
-	return err
-}
-
-// settleWhole settles an upload that came in one request. Its segments are no other request's, so that it needs no
-// claim; a session is written after the answer, so that the upload is known to be finished.
-func (l *Local) settleWhole(ctx context.Context, c *commit, t token) error {
-	if err := c.settle(ctx); err != nil || t.id == "" {
-		return err
-	}
-	head := uploadHead{Repository: c.repo, Algorithm: string(c.digest.Algorithm()), Offset: c.size, Segments: c.segments, Digest: c.digest}
-	head.State = done
-	l.afterwards(ctx, "end an upload", func(ctx context.Context) error {
-		_, err := write(ctx, l, uploadKey(t.id), stored[uploadHead]{}, head, nil, false)
-		return err
-	})
-	return nil
-}
-
 // claim ends a session for good as the blob d of segments, before a record names them: of several commits of one
 // session, with different last chunks or racing with a PATCH, one gets the segments, so that no two
-// records ever share one. When another request has claimed the session for the same digest it returns the session, which
+// records ever share one; and an upload that came in one request ends like any other. When another request has claimed the session for the same digest it returns the session, which
 // is not ours, and to be resumed.
 func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s stored[uploadHead], d oci.Digest, segments []segment, size int64) (claimed stored[uploadHead], ours bool, err error) {
 	head := s.Head
+	head.Repository, head.Algorithm = repo, string(t.algorithm)
 	head.State, head.Digest, head.Hash, head.Segments, head.Offset = done, d, nil, segments, size
 	now, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
 	switch {
@@ -225,8 +195,8 @@ func (l *Local) commitWithBody(ctx context.Context, repo oci.Repository, d oci.D
 		return err
 	}
 	c.segments = joined(s.Head.Segments, w.segments)
-	if !s.exists() {
-		return l.settleWhole(ctx, c, t) // after an error the record may name the segments: they stay
+	if t.id == "" { // nobody else can know this upload
+		return c.settle(ctx) // after an error the record may name the segments: they stay
 	}
 	claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
 	if !ours { // lost for certain: nothing names what came last

@@ -3,9 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -79,10 +76,16 @@ type pushedTag struct {
 // errOvertaken says that a look found the manifest changed: the push begins again.
 var errOvertaken = errors.New("registry: the manifest was taken away while it was pushed")
 
+// errDeleted says that the manifest, and every tag of the push, was deleted after the push: it has ended.
+var errDeleted = errors.New("registry: the manifest was deleted after it was pushed")
+
 func (p *push) run(ctx context.Context) error {
 	err := errOvertaken
 	for round := 0; round < pushRounds && errors.Is(err, errOvertaken); round++ {
 		err = p.round(ctx)
+	}
+	if errors.Is(err, errDeleted) {
+		return nil
 	}
 	overtaken := errors.Is(err, errOvertaken)
 	if !p.anySet() || !overtaken && !isRefusal(err) {
@@ -145,9 +148,32 @@ func (p *push) round(ctx context.Context) error {
 		return err
 	}
 	if !m.is(live) || m.Version != p.stored.Version {
-		return errOvertaken
+		return p.overtaken(ctx, m)
 	}
 	return nil
+}
+
+// overtaken decides how a push goes on whose manifest is m now, not what it wrote or adopted. When it was deleted meanwhile, and with
+// it every tag that the push set, then the push came before the delete and has ended: beginning again would bring
+// back what was seen, and deleted since. Else it begins again.
+func (p *push) overtaken(ctx context.Context, m stored[manifestHead]) error {
+	if m.is(live) && m.Head.Generation == p.stored.Head.Generation {
+		return errOvertaken // renewed by another push
+	}
+	if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest {
+		return errOvertaken // the collector may have taken it
+	}
+	for i := range p.tags {
+		t := &p.tags[i]
+		tag, err := read[tagHead](ctx, p.l, tagKey(p.repo, t.name))
+		if err != nil {
+			return err
+		}
+		if tag.Version == t.tag.Version {
+			return errOvertaken // set when the delete had looked at the tags: it names nothing
+		}
+	}
+	return errDeleted
 }
 
 // look reads in parallel what the push needs to know: the references, the tags, the repository marker.
@@ -220,7 +246,7 @@ func (p *push) markRepository(ctx context.Context) error {
 }
 
 // installManifest writes the manifest, or adopts the one that is there, and keeps its version. While a manifest is
-// there its media type stays: it decides what the manifest refers to. Errors: MANIFEST_INVALID for another one.
+// there its media type stays, so that its digest and all its tags answer the same. Errors: MANIFEST_INVALID for another one.
 func (p *push) installManifest(ctx context.Context) error {
 	key := manifestKey(p.repo, p.digest)
 	var old stored[manifestHead]
@@ -240,8 +266,8 @@ func (p *push) installManifest(ctx context.Context) error {
 			p.stored = m
 			return nil
 		}
-		if !isConflict(err) {
-			return err
+		if !isConflict(err) || maybeWritten(err) && !m.present() && m.Version != old.Version {
+			return err // ours may have been there, and deleted since: whether to push again is not ours to decide
 		}
 		if old = m; old.present() && old.Head.MediaType != p.manifest.MediaType {
 			return &oci.Error{
@@ -321,104 +347,4 @@ func (l *Local) buryTag(ctx context.Context, repo oci.Repository, name oci.Tag, 
 	head := tagHead{Digest: tag.Head.Digest, By: oci.Clip(caller(ctx))}
 	head.State = dead
 	return write(ctx, l, tagKey(repo, name), tag, head, nil, false)
-}
-
-// lookAtReferrers reads the subject's referrers before anything is written, so that a manifest for which
-// there is no room is refused without a trace.
-func (p *push) lookAtReferrers(ctx context.Context) (err error) {
-	key := referrersKey(p.repo, p.manifest.Subject.Digest)
-	if p.others, err = read[referrersHead](ctx, p.l, key); err != nil {
-		return err
-	}
-	list, _ := p.enter(strings.Repeat("0", 32))(slices.Clone(p.others.Head.List))
-	return checkRoom(p.manifest.Subject.Digest, referrersHead{List: list})
-}
-
-// checkRoom refuses a list of referrers that a record does not hold.
-func checkRoom(subject oci.Digest, head referrersHead) error {
-	if value, err := encode(&head, nil); err != nil || len(value) > maxReferrersBytes {
-		return oci.Errorf(oci.ManifestInvalid, "the referrers of %s take more than %d bytes: delete some of them first", subject, maxReferrersBytes).With(oci.TooLarge)
-	}
-	return nil
-}
-
-// enter returns the change that enters the manifest, in one of its lives, into a list of referrers.
-func (p *push) enter(generation string) func([]referrer) ([]referrer, bool) {
-	entry := referrer{Generation: generation, Descriptor: oci.Descriptor{
-		MediaType:    p.manifest.MediaType,
-		Digest:       p.digest,
-		Size:         int64(len(p.in.Body)),
-		ArtifactType: p.manifest.ArtifactType,
-		Annotations:  p.manifest.Annotations,
-	}}
-	return func(list []referrer) ([]referrer, bool) {
-		for i, r := range list {
-			if r.Descriptor.Digest == p.digest {
-				list[i] = entry
-				return list, true
-			}
-		}
-		return append(list, entry), true
-	}
-}
-
-// refer enters the manifest into its subject's referrers, then makes sure that the manifest is still the
-// one that was entered: else the entry is taken out again.
-func (p *push) refer(ctx context.Context) error {
-	subject, generation := p.manifest.Subject.Digest, p.stored.Head.Generation
-	if err := p.l.changeReferrersFrom(ctx, p.repo, subject, p.others, p.enter(generation)); err != nil {
-		return err
-	}
-	m, err := read[manifestHead](ctx, p.l, manifestKey(p.repo, p.digest))
-	if err != nil {
-		return err
-	}
-	if m.is(live) && m.Head.Generation == generation {
-		return nil
-	}
-	if err := p.l.dropReferrer(ctx, p.repo, subject, p.digest, generation); err != nil {
-		return err
-	}
-	return errOvertaken
-}
-
-// dropReferrer takes the entry of one life of a manifest out of a subject's referrers.
-func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, d oci.Digest, generation string) error {
-	return l.changeReferrers(ctx, repo, subject, func(list []referrer) ([]referrer, bool) {
-		kept := slices.DeleteFunc(list, func(r referrer) bool {
-			return r.Descriptor.Digest == d && r.Generation == generation
-		})
-		return kept, len(kept) < len(list)
-	})
-}
-
-// changeReferrers swaps a subject's referrers. change may change its argument, and says whether there is
-// anything to write.
-func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subject oci.Digest, change func([]referrer) ([]referrer, bool)) error {
-	old, err := read[referrersHead](ctx, l, referrersKey(repo, subject))
-	if err != nil {
-		return err
-	}
-	return l.changeReferrersFrom(ctx, repo, subject, old, change)
-}
-
-// changeReferrersFrom is changeReferrers for a list that was read already, at any time before.
-func (l *Local) changeReferrersFrom(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) ([]referrer, bool)) error {
-	key := referrersKey(repo, subject)
-	var err error
-	for range rounds(ctx) {
-		list, changed := change(slices.Clone(old.Head.List))
-		if !changed {
-			return nil
-		}
-		head := referrersHead{List: list}
-		if err := checkRoom(subject, head); err != nil {
-			return err
-		}
-		old, err = write(ctx, l, key, old, head, nil, false)
-		if err == nil || !isConflict(err) {
-			return err
-		}
-	}
-	return errContended(fmt.Sprintf("change the referrers of %s", subject))
 }

@@ -262,6 +262,7 @@ func (s *Server) handler() http.Handler {
 		}
 		switch r.URL.Path {
 		case "/livez", "/readyz", "/startupz":
+			closeAfterBody(w, r)
 			mux.ServeHTTP(w, r)
 			return
 		}
@@ -269,8 +270,19 @@ func (s *Server) handler() http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
+		closeAfterBody(w, r)
 		api.WriteUnavailable(w, r)
 	})
+}
+
+// closeAfterBody ends the connection after a request with a body, which nobody reads here: so it is not waited for, and
+// what follows it is never taken for a request. HTTP/1.0 may hide that there is one.
+func closeAfterBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 && r.ProtoAtLeast(1, 1) {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // not supported by test recorders only
 }
 
 // drain ends the server: not ready first, so that load balancers send no more, then what is in flight ends.

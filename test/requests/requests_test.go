@@ -77,7 +77,7 @@ var rows = []row{
 			at := r.do("POST", "/v2/"+repo+"/blobs/uploads/", nil, nil, 202).Header.Get("Location")
 			r.do("PUT", at+"?digest="+string(digest.FromBytes(content)), nil, content, 201)
 		}
-	}, 5, 1},
+	}, 6, 0},
 	{"PATCH, a second chunk", func(r *replica, repo string) func() {
 		at := r.do("POST", "/v2/"+repo+"/blobs/uploads/", nil, nil, 202).Header.Get("Location")
 		at = r.do("PATCH", at, nil, blob(1000), 202).Header.Get("Location")

@@ -146,20 +146,15 @@ func stepRegister(state string, f fact) []any {
 	panic("simulate: no such fact: " + f.do)
 }
 
-// upload is the model of an upload: it becomes one blob, or is cancelled, and is over from then on. Only one that no
-// chunk was added to ends some time after its commit, or never: until then other whole blobs may be committed to it.
+// upload is the model of an upload: it becomes one blob, or is cancelled, and is over from then on.
 type upload struct {
 	content   string
 	committed string
-	wholes    string // the blobs that were committed to it in one request, a line each
 	cancelled bool
 }
 
 func stepUpload(s upload, f fact) []any {
 	next, possible := s.after(f)
-	if f.do == doGone && !possible && s.content == "" {
-		return s.ended()
-	}
 	switch {
 	case f.unknown && possible:
 		return []any{next, s}
@@ -194,14 +189,7 @@ func (s upload) after(f fact) (upload, bool) {
 		if s.committed == blob {
 			return s, true
 		}
-		switch {
-		case s.content != "":
-			s.committed = blob
-		case answers && s.wasWhole(blob):
-			return s, true // also without its bytes
-		default:
-			s.wholes += blob + "\n"
-		}
+		s.committed = blob
 		return s, answers && matches
 	case doCancel:
 		s.cancelled = true
@@ -210,18 +198,4 @@ func (s upload) after(f fact) (upload, bool) {
 		return s, f.arg == s.content
 	}
 	panic("simulate: no such fact: " + f.do)
-}
-
-func (s upload) wasWhole(blob string) bool {
-	return slices.Contains(strings.Split(s.wholes, "\n"), blob)
-}
-
-// ended returns what an upload may have become after commits in one request.
-func (s upload) ended() (states []any) {
-	for blob := range strings.Lines(s.wholes) {
-		next := s
-		next.committed = strings.TrimSuffix(blob, "\n")
-		states = append(states, next)
-	}
-	return states
 }

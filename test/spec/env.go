@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -94,19 +93,4 @@ func (e *Env) saveLocation(name string, a *Answer) {
 		location, sep = location+"?"+u.RawQuery, "&"
 	}
 	e.vars[name], e.vars[name+"?"] = location, location+sep
-}
-
-// eventually polls until ok, for at most 10 s: for what follows an answer.
-func (e *Env) eventually(what string, ok func() bool) {
-	e.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			e.Fatalf("%s: not within 10 s", what)
-		}
-		select {
-		case <-e.Context().Done():
-			e.Fatal(e.Context().Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }

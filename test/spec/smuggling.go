@@ -23,6 +23,12 @@ func smugglingRows() []Row {
 			hidden := "GET /v2/ HTTP/1.1\nHost: registry\nConnection: close\n\n"
 			e.answers(1, "POST /v2/{repo}/blobs/uploads/ HTTP/1.1\nHost: registry\nTransfer-Encoding: chunked\nContent-Length: 5\n\n0\n\n"+hidden)
 		}}}},
+		{Name: "the same at the health endpoints", Section: "A61", Exchange: Exchange{Do: "GET /livez", Want: Want{Status: 200, Or: []int{400, 404, 503}, Bare: true, Check: func(e *Env, _ *Answer) {
+			for _, do := range []string{"POST /livez", "POST /readyz", "POST /startupz"} {
+				e.answers(1, do+" HTTP/1.1\nHost: registry\nContent-Length: 4\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n"+
+					"GET /v2/ HTTP/1.1\nHost: registry\nConnection: close\n\n")
+			}
+		}}}},
 		{Name: "the same in a chunk of an upload", Section: "A61", Given: []Step{upload("u")}, Exchange: Exchange{Do: "GET /v2/", Want: Want{Status: 200, Check: func(e *Env, _ *Answer) {
 			e.answers(1, "PATCH {u} HTTP/1.1\nHost: registry\nContent-Length: 4\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n"+
 				"GET /v2/ HTTP/1.1\nHost: registry\nConnection: close\n\n")

@@ -7,6 +7,7 @@ const (
 	commit     = "internal/registry/commit.go"
 	deletes    = "internal/registry/delete.go"
 	mount      = "internal/registry/mount.go"
+	refer      = "internal/registry/refer.go"
 	references = "internal/registry/references.go"
 	resolve    = "internal/registry/resolve.go"
 	segments   = "internal/registry/segments.go"
@@ -100,7 +101,15 @@ func pushBugs() []Bug {
 	}
 	if !r.again && !rescued {
 `),
-		one("no-look-after-the-referrer", "a manifest is not looked at after it was entered into the referrers", "referrer", push,
+		one("overtaken-begins-again", "a push whose manifest was deleted after it was seen brings it back", "before it has ended", push,
+			`	if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest {
+		return errOvertaken // the collector`, `	if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest || planted("overtaken-begins-again") {
+		return errOvertaken // the collector`),
+		one("overtaken-leaves-tags", "a push whose manifest was deleted has ended, though the delete did not see its tag", "tag|manifest", push,
+			`		if tag.Version == t.tag.Version {
+			return errOvertaken // set when`, `		if tag.Version == t.tag.Version && !planted("overtaken-leaves-tags") {
+			return errOvertaken // set when`),
+		one("no-look-after-the-referrer", "a manifest is not looked at after it was entered into the referrers", "referrer", refer,
 			`	if m.is(live) && m.Head.Generation == generation {
 		return nil
 	}
@@ -108,7 +117,7 @@ func pushBugs() []Bug {
 		return nil
 	}
 `),
-		one("referrer-of-any-life", "a delete drops the referrer's entry without comparing its generation", "referrer", push,
+		one("referrer-of-any-life", "a delete drops the referrer's entry without comparing its generation", "referrer", refer,
 			`			return r.Descriptor.Digest == d && r.Generation == generation
 `, `			return r.Descriptor.Digest == d && (r.Generation == generation || planted("referrer-of-any-life"))
 `),

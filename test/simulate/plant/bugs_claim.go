@@ -79,20 +79,8 @@ func joined`, `	if !ours && planted("lost-claim-not-renewed") {
 }
 
 func joined`),
-		one("whole-end-without-segments", "a commit in one request ends its session without the segments of its blob", "whole body is sent again", commit,
-			`	head := uploadHead{Repository: c.repo, Algorithm: string(c.digest.Algorithm()), Offset: c.size, Segments: c.segments, Digest: c.digest}
-`, `	head := uploadHead{Repository: c.repo, Algorithm: string(c.digest.Algorithm()), Offset: c.size, Segments: c.segments, Digest: c.digest}
-	if planted("whole-end-without-segments") {
-		head.Segments = nil
-	}
-`),
-		one("sent-again-installs", "a commit in one request, sent again without its bytes, installs a blob of none", "whole body is sent again", commit,
-			`		return l.sentAgain(ctx, c, s, err)
-`, `		if planted("sent-again-installs") && !s.exists() && c.link.present() {
-			return c.settle(ctx)
-		}
-		return l.sentAgain(ctx, c, s, err)
-`),
+		one("whole-not-claimed", "an upload that came in one request is committed without a claim", "whole body", commit,
+			`	if t.id == "" { // nobody`, `	if t.id == "" || planted("whole-not-claimed") && !s.exists() { // nobody`),
 		one("found-link-not-looked-at", "a session whose blob is there is resumed without being renewed when that goes meanwhile", "collected with its blob", commit,
 			`	if c.link.present() {
 		link, err`, `	if c.link.present() && planted("found-link-not-looked-at") {
