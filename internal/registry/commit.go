@@ -90,9 +90,9 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 }
 
 // claim ends a session for good as the blob d of segments, before a record names them: of several commits of one
-// session, with different last chunks or racing with a PATCH, one gets the segments, so that no two
-// records ever share one; and an upload that came in one request ends like any other. When another request has claimed the session for the same digest it returns the session, which
-// is not ours, and to be resumed.
+// session, with different last chunks or racing with a PATCH, one gets the segments, so that no two records ever share
+// one; and an upload that came in one request ends like any other. When another request has claimed the session for the
+// same digest it returns the session, which is not ours, and to be resumed.
 func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s stored[uploadHead], d oci.Digest, segments []segment, size int64) (claimed stored[uploadHead], ours bool, err error) {
 	head := s.Head
 	head.Repository, head.Algorithm = repo, string(t.algorithm)

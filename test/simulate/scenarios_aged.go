@@ -32,6 +32,10 @@ func agedScenarios() []*Scenario {
 	again := collected(of("PUT of a whole body is sent again without it, while its blob is collected", []Call{StartUpload(0, repoA, "u")},
 		[]Call{Commit(0, repoA, "u", "L", whole), Pass(0, 13*time.Hour), Commit(1, repoA, "u", "L", "")},
 		[]Call{DeleteBlob(2, repoA, "L"), CollectDigest(2, "L")}))
+	spare := collected(of("PUT of a whole body that was there already is sent again, while the blob and its segments are collected",
+		[]Call{PushBlob(0, repoA, "L"), StartUpload(0, repoA, "u")},
+		[]Call{Commit(0, repoA, "u", "L", whole), Pass(0, 3*time.Hour), Commit(2, repoA, "u", "L", ""), GetBlob(2, repoA, "L")},
+		[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L"), CollectSession(1, "u", "L")}))
 	damaged := of("mount and push of a blob that is found damaged", []Call{PushBlob(0, repoA, "L"), Rot("L")},
 		[]Call{Mount(0, repoB, "L", repoA), PushBlob(0, repoB, "L")},
 		[]Call{GetBlob(1, repoA, "L")})
@@ -68,6 +72,6 @@ func agedScenarios() []*Scenario {
 		collected(of("HEAD and push of an old blob that is found damaged", slices.Concat(uploaded, []Call{Rot("L")}, old),
 			[]Call{StatBlob(0, repoA, "L"), PushBlob(0, repoA, "L")},
 			[]Call{GetBlob(1, repoA, "L")})),
-		damaged, both, again, slow, manifest, &late,
+		damaged, both, again, spare, slow, manifest, &late,
 	}
 }
