@@ -18,9 +18,9 @@ type op struct {
 }
 
 const (
-	attemptTime  = 2 * time.Second  // so that one dead connection leaves time for another
-	metadataTime = 5 * time.Second  // a small request with its retries
-	stallTime    = 10 * time.Second // a body without a byte for so long is broken
+	attemptTime  = 2 * time.Second         // so that one dead connection leaves time for another
+	metadataTime = 4800 * time.Millisecond // a small request with its retries: the client is answered within 5 s
+	stallTime    = 10 * time.Second        // a body without a byte for so long is broken
 	maxAttempts  = 3
 	maxAnswered  = 5 // while the store answers, with a 5xx: that is cheap for both sides
 	backoffBase  = 50 * time.Millisecond
