@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -70,13 +71,13 @@ type push struct {
 type pushedTag struct {
 	name oci.Tag
 	tag  stored[tagHead]
-	set  bool // tag is what this push wrote
+	set  bool // tag is what this push wrote: once, for what others do to it since comes after this push
 }
 
 // errOvertaken says that a look found the manifest changed: the push begins again.
 var errOvertaken = errors.New("registry: the manifest was taken away while it was pushed")
 
-// errDeleted says that the manifest, and every tag of the push, was deleted after the push: it has ended.
+// errDeleted says that the manifest was deleted after it was pushed: the push has ended.
 var errDeleted = errors.New("registry: the manifest was deleted after it was pushed")
 
 func (p *push) run(ctx context.Context) error {
@@ -84,11 +85,8 @@ func (p *push) run(ctx context.Context) error {
 	for round := 0; round < pushRounds && errors.Is(err, errOvertaken); round++ {
 		err = p.round(ctx)
 	}
-	if errors.Is(err, errDeleted) {
-		return nil
-	}
-	overtaken := errors.Is(err, errOvertaken)
-	if !p.anySet() || !overtaken && !isRefusal(err) {
+	overtaken, deleted := errors.Is(err, errOvertaken), errors.Is(err, errDeleted)
+	if !deleted && (!p.anySet() || !overtaken && !isRefusal(err)) {
 		if overtaken {
 			return errContended("push a manifest")
 		}
@@ -106,12 +104,7 @@ func isRefusal(err error) bool {
 }
 
 func (p *push) anySet() bool {
-	for i := range p.tags {
-		if p.tags[i].set {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.tags, func(t pushedTag) bool { return t.set })
 }
 
 func (p *push) round(ctx context.Context) error {
@@ -148,32 +141,25 @@ func (p *push) round(ctx context.Context) error {
 		return err
 	}
 	if !m.is(live) || m.Version != p.stored.Version {
-		return p.overtaken(ctx, m)
+		return p.overtaken(m)
 	}
 	return nil
 }
 
-// overtaken decides how a push goes on whose manifest is m now, not what it wrote or adopted. When it was deleted meanwhile, and with
-// it every tag that the push set, then the push came before the delete and has ended: beginning again would bring
-// back what was seen, and deleted since. Else it begins again.
-func (p *push) overtaken(ctx context.Context, m stored[manifestHead]) error {
-	if m.is(live) && m.Head.Generation == p.stored.Head.Generation {
-		return errOvertaken // renewed by another push
+// overtaken decides how a push goes on whose manifest is m now, not what it wrote or adopted. When it was deleted meanwhile the push
+// came before the delete, and has ended: beginning again would bring back what was seen, and deleted since. Else it
+// begins again: the manifest was renewed or pushed again by another, or a tag is not set yet, or the collector, which takes
+// nothing that is young or has a tag, may have taken it.
+func (p *push) overtaken(m stored[manifestHead]) error {
+	late := len(p.tags) == 0 && p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest
+	if m.is(dead) && p.allSet() && !late {
+		return errDeleted
 	}
-	if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest {
-		return errOvertaken // the collector may have taken it
-	}
-	for i := range p.tags {
-		t := &p.tags[i]
-		tag, err := read[tagHead](ctx, p.l, tagKey(p.repo, t.name))
-		if err != nil {
-			return err
-		}
-		if tag.Version == t.tag.Version {
-			return errOvertaken // set when the delete had looked at the tags: it names nothing
-		}
-	}
-	return errDeleted
+	return errOvertaken
+}
+
+func (p *push) allSet() bool {
+	return !slices.ContainsFunc(p.tags, func(t pushedTag) bool { return !t.set })
 }
 
 // look reads in parallel what the push needs to know: the references, the tags, the repository marker.
@@ -188,11 +174,11 @@ func (p *push) look(ctx context.Context) error {
 	})
 	for i := range p.tags {
 		t := &p.tags[i]
-		g.Go(func() error {
-			tag, err := read[tagHead](gctx, p.l, tagKey(p.repo, t.name))
-			if err == nil && (!t.set || tag.Version != t.tag.Version) {
-				t.tag, t.set = tag, false
-			}
+		if t.set {
+			continue
+		}
+		g.Go(func() (err error) {
+			t.tag, err = read[tagHead](gctx, p.l, tagKey(p.repo, t.name))
 			return err
 		})
 	}
@@ -251,9 +237,9 @@ func (p *push) installManifest(ctx context.Context) error {
 	key := manifestKey(p.repo, p.digest)
 	var old stored[manifestHead]
 	for range rounds(ctx) {
-		p.since = p.l.records.Now()
-		if old.is(live) && p.since.Sub(old.Modified) < p.l.ages.TouchManifest {
-			p.stored = old
+		since := p.l.records.Now()
+		if old.is(live) && since.Sub(old.Modified) < p.l.ages.TouchManifest {
+			p.stored, p.since = old, since
 			return nil
 		}
 		head := manifestHead{MediaType: p.manifest.MediaType, Epoch: p.epoch, Generation: old.Head.Generation}
@@ -263,11 +249,14 @@ func (p *push) installManifest(ctx context.Context) error {
 		}
 		m, err := writeOrFind(ctx, p.l, key, old, head, p.in.Body, false)
 		if err == nil {
-			p.stored = m
+			p.stored, p.since = m, since
 			return nil
 		}
 		if !isConflict(err) || maybeWritten(err) && !m.present() && m.Version != old.Version {
 			return err // ours may have been there, and deleted since: whether to push again is not ours to decide
+		}
+		if p.stored.exists() && errors.Is(p.overtaken(m), errDeleted) {
+			return errDeleted
 		}
 		if old = m; old.present() && old.Head.MediaType != p.manifest.MediaType {
 			return &oci.Error{
@@ -291,7 +280,7 @@ func (p *push) setTags(ctx context.Context) error {
 
 func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 	if t.set {
-		return nil // in an earlier round, and looked at since
+		return nil // in an earlier round
 	}
 	key := tagKey(p.repo, t.name)
 	for range rounds(ctx) {
@@ -307,7 +296,7 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 		if !isConflict(err) {
 			return err
 		}
-		t.tag, t.set = tag, false
+		t.tag = tag
 	}
 	return errContended("set a tag")
 }

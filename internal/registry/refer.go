@@ -65,10 +65,7 @@ func (p *push) refer(ctx context.Context) error {
 	if err := p.l.dropReferrer(ctx, p.repo, subject, p.digest, generation); err != nil {
 		return err
 	}
-	if len(p.tags) > 0 {
-		return errOvertaken // they are not set yet
-	}
-	return p.overtaken(ctx, m)
+	return p.overtaken(m)
 }
 
 // dropReferrer takes the entry of one life of a manifest out of a subject's referrers.

@@ -102,13 +102,25 @@ func pushBugs() []Bug {
 	if !r.again && !rescued {
 `),
 		one("overtaken-begins-again", "a push whose manifest was deleted after it was seen brings it back", "before it has ended", push,
-			`	if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest {
-		return errOvertaken // the collector`, `	if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest || planted("overtaken-begins-again") {
-		return errOvertaken // the collector`),
-		one("overtaken-leaves-tags", "a push whose manifest was deleted has ended, though the delete did not see its tag", "tag|manifest", push,
-			`		if tag.Version == t.tag.Version {
-			return errOvertaken // set when`, `		if tag.Version == t.tag.Version && !planted("overtaken-leaves-tags") {
-			return errOvertaken // set when`),
+			` && !late {`, ` && !late && !planted("overtaken-begins-again") {`),
+		one("overtaken-before-its-tags", "a push whose manifest was deleted ends before it has set its tags", "before it has ended", push,
+			`	if m.is(dead) && p.allSet()`, `	if m.is(dead) && (p.allSet() || planted("overtaken-before-its-tags"))`),
+		one("overtaken-leaves-tags", "a push whose manifest was deleted leaves the tag that the delete did not see", "tag|manifest", push,
+			`	return p.withdraw(ctx)
+`, `	if deleted && planted("overtaken-leaves-tags") {
+		return nil
+	}
+	return p.withdraw(ctx)
+`),
+		one("tag-set-again", "a push that begins again sets a tag again that it had set, and that another has moved since", "renewed before it has ended", push,
+			`		if t.set {
+			continue
+		}
+`, `		if t.set && !planted("tag-set-again") {
+			continue
+		}
+		t.set = false
+`),
 		one("no-look-after-the-referrer", "a manifest is not looked at after it was entered into the referrers", "referrer", refer,
 			`	if m.is(live) && m.Head.Generation == generation {
 		return nil
