@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	breakerFailures = 5           // consecutive failures that open the breaker
-	breakerTimeouts = 2           // or consecutive time-outs
-	breakerQuiet    = time.Second // and no success for so long
-	breakerProbe    = time.Second // while open, one request in so long is let through
+	breakerFailures = 5               // consecutive failures that open the breaker,
+	breakerQuiet    = time.Second     // when there was no answer for so long,
+	breakerSilent   = 2 * time.Second // or one time-out, when nobody else was answered for so long
+	breakerProbe    = time.Second     // while open, one request in so long is let through
 )
 
 // breaker answers for a store that has stopped answering, so that callers fail at once instead of
@@ -20,7 +20,6 @@ type breaker struct {
 
 	mu       sync.Mutex
 	failures int
-	timeouts int
 	success  time.Time // the last answer
 	open     bool
 	opened   time.Time
@@ -42,15 +41,28 @@ func (b *breaker) allow() (ok, probing bool) {
 	return true, true
 }
 
+func (b *breaker) closed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.open
+}
+
 // answered notes an answer of the store, good or bad.
 func (b *breaker) answered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures, b.timeouts, b.success = 0, 0, time.Now()
+	b.failures, b.success = 0, time.Now()
 	if b.open {
 		b.open = false
 		b.log.Info("s3: the store answers again", "took", time.Since(b.opened))
 	}
+}
+
+// silent is how long there was no answer.
+func (b *breaker) silent() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.success)
 }
 
 // failed notes a request that got no answer.
@@ -58,13 +70,12 @@ func (b *breaker) failed(timeout bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures++
-	if timeout {
-		b.timeouts++
-	}
 	now := time.Now()
-	if b.open || (b.failures < breakerFailures && b.timeouts < breakerTimeouts) || now.Sub(b.success) < breakerQuiet {
+	silent := now.Sub(b.success)
+	gone := timeout && silent >= breakerSilent || b.failures >= breakerFailures && silent >= breakerQuiet
+	if b.open || !gone {
 		return
 	}
-	b.open, b.opened, b.probe = true, now, now
+	b.open, b.opened, b.probe = true, now, time.Time{} // the next goes through: it may be the look at what was not answered
 	b.log.Warn("s3: the store does not answer; requests fail at once until it does", "err", err)
 }

@@ -18,8 +18,10 @@ type op struct {
 }
 
 const (
-	attemptTime  = 2 * time.Second         // so that one dead connection leaves time for another
 	metadataTime = 4800 * time.Millisecond // a small request with its retries: the client is answered within 5 s
+	writeTime    = 4300 * time.Millisecond // the answer to a conditional write: the caller looks, within 5 s too
+	hedgeTime    = 2 * time.Second         // a read without an answer is sent again beside the first
+	stepTime     = 2 * time.Second         // a step that takes no time at a store that is well: connecting, a small body that has begun
 	stallTime    = 10 * time.Second        // a body without a byte for so long is broken
 	maxAttempts  = 3
 	maxAnswered  = 5 // while the store answers, with a 5xx: that is cheap for both sides
@@ -32,12 +34,12 @@ const (
 
 // metadata is a small request that may be repeated.
 func metadata(name string) op {
-	return op{name: name, attempts: maxAttempts, attempt: attemptTime, total: metadataTime}
+	return op{name: name, attempts: maxAttempts, attempt: metadataTime, total: metadataTime}
 }
 
 // once is a request with a body of size bytes, none for most, that is sent at most once.
 func once(name string, size int64) op {
-	within := attemptTime + transferTime(size)
+	within := writeTime + transferTime(size)
 	return op{name: name, attempts: 1, attempt: within, total: within}
 }
 
@@ -53,16 +55,20 @@ func (o op) limit(failure *Error) int {
 	}
 }
 
-// upload is a body of size bytes that may be sent again: 60 s, and a second for each MiB.
+// upload is a body of size bytes that may be sent again: 60 s, and a second for each MiB. A small object is a matter of
+// seconds, so that a store that hangs is noticed as with any small request.
 func upload(name string, size int64) op {
+	if size <= smallBody {
+		within := metadataTime + transferTime(size)
+		return op{name: name, attempts: maxAttempts, attempt: within, total: within}
+	}
 	return op{name: name, attempts: maxAttempts, attempt: stallTime, total: 60*time.Second + transferTime(size)}
 }
 
-// answerTime is how long the answer to a body of size bytes is waited for once its last byte is on the way. A small
-// object is a matter of seconds, so that a store that hangs is noticed as with any small request.
+// answerTime is how long the answer to a body of size bytes that may be sent again is waited for once its last byte is on the way.
 func answerTime(size int64) time.Duration {
 	if size <= smallBody {
-		return attemptTime + transferTime(size)
+		return metadataTime + transferTime(size)
 	}
 	return stallTime + transferTime(size)
 }

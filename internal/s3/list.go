@@ -49,9 +49,8 @@ func (c *Client) page(ctx context.Context, prefix, after string) (items []Item, 
 	if after != "" {
 		in.StartAfter = c.key(after)
 	}
-	// A page takes longer than a small request, so one attempt may take the whole time.
-	o := op{name: "ListObjectsV2", attempts: maxAttempts, attempt: metadataTime, total: metadataTime}
-	err = c.do(ctx, o, func(w *watch) error {
+	const name = "ListObjectsV2"
+	err = c.do(ctx, metadata(name), func(w *watch) error {
 		out, err := c.sdk.ListObjectsV2(w.ctx, in)
 		if err != nil {
 			return err
@@ -62,7 +61,7 @@ func (c *Client) page(ctx context.Context, prefix, after string) (items []Item, 
 			err = errors.New("an empty page that is not the last")
 		}
 		if err != nil {
-			return &Error{Op: o.name, Kind: Unavailable, Err: err}
+			return &Error{Op: name, Kind: Unavailable, Err: err}
 		}
 		return nil
 	})

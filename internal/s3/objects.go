@@ -18,6 +18,7 @@ import (
 
 const (
 	opPutObject  = "PutObject"
+	opGetObject  = "GetObject"
 	opHeadObject = "HeadObject"
 )
 
@@ -55,23 +56,23 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 		value []byte
 		info  Info
 	)
-	err := c.do(ctx, metadata("GetObject"), func(w *watch) error {
-		out, err := c.sdk.GetObject(w.ctx, &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key)})
+	err := c.do(ctx, metadata(opGetObject), func(w *watch) error {
+		out, err := c.getObject(w, &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key)})
 		if err != nil {
 			return err
 		}
 		defer out.Body.Close() //nolint:errcheck // read to its end, or given up
 		if out.ContentLength == nil || *out.ContentLength < 0 {
-			return &Error{Op: "GetObject", Kind: Unavailable, Err: errLength}
+			return &Error{Op: opGetObject, Kind: Unavailable, Err: errLength}
 		}
 		info = Info{Size: *out.ContentLength, Version: version(out.ETag), Modified: aws.ToTime(out.LastModified)}
 		if info.Size > limit {
-			return &Error{Op: "GetObject", Kind: Rejected, Err: errors.New("the object is larger than a value may be")}
+			return &Error{Op: opGetObject, Kind: Rejected, Err: errors.New("the object is larger than a value may be")}
 		}
-		w.expect(attemptTime + transferTime(info.Size))
+		w.expect(stepTime + transferTime(info.Size))
 		value = make([]byte, info.Size)
 		if _, err := io.ReadFull(out.Body, value); err != nil {
-			return &Error{Op: "GetObject", Kind: Unavailable, Err: errShort}
+			return &Error{Op: opGetObject, Kind: Unavailable, Err: errShort}
 		}
 		return nil
 	})
@@ -85,7 +86,9 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 func (c *Client) Head(ctx context.Context, key string) (Info, error) {
 	var info Info
 	err := c.do(ctx, metadata(opHeadObject), func(w *watch) error {
-		out, err := c.sdk.HeadObject(w.ctx, &s3.HeadObjectInput{Bucket: c.bucket(), Key: c.key(key)})
+		out, err := hedged(c, w, opHeadObject, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
+			return c.sdk.HeadObject(ctx, &s3.HeadObjectInput{Bucket: c.bucket(), Key: c.key(key)})
+		}, func(*s3.HeadObjectOutput) {})
 		if err != nil {
 			return err
 		}
@@ -124,7 +127,7 @@ func (c *Client) PutValue(ctx context.Context, key string, value []byte, cond Co
 	}
 	in.IfNoneMatch, in.IfMatch = cond.headers()
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)), attemptTime+transferTime(int64(len(value))))
+	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)), o.attempt)
 }
 
 // PutObject writes an object of size bytes from chunks, repeated where that may help. It keeps no

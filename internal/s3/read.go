@@ -29,8 +29,8 @@ type Body struct {
 func (c *Client) Get(ctx context.Context, key string, offset, length int64) (*Body, error) {
 	in := &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key), Range: byteRange(offset, length)}
 	var body *Body
-	err := c.do(ctx, metadata("GetObject"), func(w *watch) error {
-		out, err := c.sdk.GetObject(w.ctx, in) //nolint:contextcheck // the watch's context descends from ctx
+	err := c.do(ctx, metadata(opGetObject), func(w *watch) error {
+		out, err := c.getObject(w, in)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (c *Client) Get(ctx context.Context, key string, offset, length int64) (*Bo
 // describe checks that the answer is the range that was asked for.
 func (b *Body) describe(out *s3.GetObjectOutput, offset, length int64) error {
 	bad := func(text string) error {
-		return &Error{Op: "GetObject", Kind: Unavailable, Err: errors.New(text)}
+		return &Error{Op: opGetObject, Kind: Unavailable, Err: errors.New(text)}
 	}
 	if out.ContentLength == nil || *out.ContentLength < 0 {
 		return bad("the answer has no length")
@@ -116,7 +116,7 @@ func (b *Body) Read(p []byte) (int, error) {
 func (b *Body) Close() error {
 	if b.rest == 0 {
 		// The transport reuses the connection only when it has seen the end.
-		b.watch.expect(attemptTime)
+		b.watch.expect(stepTime)
 		var end [1]byte
 		_, _ = b.body.Read(end[:])
 	}

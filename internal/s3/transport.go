@@ -11,7 +11,7 @@ import (
 )
 
 func newDialer() *net.Dialer {
-	return &net.Dialer{Timeout: attemptTime, KeepAlive: 15 * time.Second}
+	return &net.Dialer{Timeout: stepTime, KeepAlive: 15 * time.Second}
 }
 
 // dialNth connects to the n-th address of a host.
@@ -34,7 +34,7 @@ func newTransport(cfg Config) *http.Transport {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         newDialer().DialContext,
-		TLSHandshakeTimeout: attemptTime,
+		TLSHandshakeTimeout: stepTime,
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     30 * time.Second,
 		DisableCompression:  true,

@@ -10,8 +10,8 @@ import (
 
 // Times of the readiness check.
 const (
-	probeInterval = 2 * time.Second
-	probeTimeout  = 2 * time.Second
+	probeInterval = time.Second
+	probeTimeout  = 5 * time.Second
 	unreadyAfter  = 5 * time.Second // without an answer of the store
 )
 

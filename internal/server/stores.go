@@ -48,9 +48,12 @@ func (s *store) close() error {
 	return errors.Join(errs...)
 }
 
-// answers makes one small request. A store that asks for fewer requests is busy, not out of reach: taking
-// every replica out of service for it would help nobody.
+// answers makes one small request, unless the store has just answered another. A store that asks for fewer requests is busy,
+// not out of reach: taking every replica out of service for it would help nobody.
 func (s *store) answers(ctx context.Context) error {
+	if s.client != nil && s.client.Silent() < probeInterval {
+		return nil
+	}
 	_, err := s.records.Get(ctx, probeKey)
 	if err != nil && s.client != nil && s3.KindOf(err) == s3.Throttled {
 		return nil

@@ -19,13 +19,15 @@ func outage(answer time.Duration) limits {
 // busy clients pause no longer than in the full size: where faults come by chance, there must be enough of them.
 func busy(o *load.Options) { o.Think, o.Large = 0, 0 }
 
-// TestD14Slow: every request to the store takes long. Calls are slow, but ask the store no more for it.
+// TestD14Slow: every request to the store takes long. Calls are slow, none fails, and they ask the store little more for it. Many
+// clients, so that there are enough calls to compare.
 func TestD14Slow(t *testing.T) {
 	size := sizeOf(t)
 	least, most := pick(size, 20*time.Millisecond, 0), pick(size, 300*time.Millisecond, 4*time.Second)
 	var asked, calls [2]int // before the fault, and with it
 	r := perform(t, drill{
 		id: "D14", hold: pick(size, 4*time.Second, time.Minute),
+		load: func(o *load.Options) { o.Clients = pick(size, 8, 48) },
 		inject: func(r *run) {
 			asked[0], calls[0] = r.asked()-r.result.Faults["calls"], r.load.History.Len()
 			r.everywhere(fault.Rule{Fault: fault.Delay(least, most)})
@@ -34,11 +36,8 @@ func TestD14Slow(t *testing.T) {
 			asked[1], calls[1] = r.asked()-r.result.Faults["calls"]-asked[0], r.load.History.Len()-calls[0]
 			r.everywhere()
 		},
-		limits: limits{failed: []string{"502", "503", "none", "cut"}, reads: true, givenUp: true, broken: 24, recovery: 5 * time.Second},
+		limits: limits{recovery: 5 * time.Second},
 	})
-	if !size.full && len(r.result.Failed) > 0 {
-		t.Errorf("calls failed at a store that was only slow: %v", r.result.Failed)
-	}
 	before, meanwhile := float64(asked[0])/float64(calls[0]), float64(asked[1])/float64(calls[1])
 	r.Logf("a call asked the store %.2f times before, and %.2f times while it was slow", before, meanwhile)
 	if meanwhile > pick(size, 2.5, 1.5)*before { // in the small size the mix of the calls says little

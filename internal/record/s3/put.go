@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	writeTime = 5 * time.Second // a conditional write of a small value, its looks and its tries
-	writeRate = 1 << 20         // bytes per second on top of that: a manifest may have 4 MiB
+	silence   = 4800 * time.Millisecond // how long a store that does not answer is waited for; no try begins after it
+	writeRate = 1 << 20                 // bytes per second on top of that: a manifest may have 4 MiB
 	writeTry  = 5
 	pauseBase = 20 * time.Millisecond
 	pauseSlow = 400 * time.Millisecond // after SlowDown or 429: R2 takes one write a second per key
@@ -87,15 +87,15 @@ type write struct {
 }
 
 func (w *write) run(caller context.Context) (record.Stamp, error) {
-	transfer := time.Duration(len(w.value)) * time.Second / writeRate
-	ctx, cancel := context.WithTimeout(caller, writeTime+2*transfer) // there, and back when it looks
-	defer cancel()
+	within := silence + 2*time.Duration(len(w.value))*time.Second/writeRate // there, and back when it looks
+	begin := time.Now()
 	var last error
 	for try := range writeTry {
-		if try > 0 && !pause(ctx, try, s3.KindOf(last)) {
+		if try > 0 && (time.Since(begin) > within || !pause(caller, try, s3.KindOf(last))) {
 			break
 		}
-		stamp, err := w.send(ctx)
+		since := time.Now()
+		stamp, err := w.send(caller)
 		if err == nil {
 			return stamp, nil
 		}
@@ -103,7 +103,10 @@ func (w *write) run(caller context.Context) (record.Stamp, error) {
 			return record.Stamp{}, w.fail(caller, err)
 		}
 		last = err
-		seen, held, err := w.look(ctx)
+		if s3.KindOf(err) != s3.Timeout {
+			since = time.Now()
+		}
+		seen, held, err := w.look(caller, since.Add(within))
 		switch {
 		case err != nil:
 			return record.Stamp{}, w.fail(caller, errors.Join(last, err))
@@ -185,8 +188,10 @@ const (
 	other
 )
 
-// look reads the key, a zero Record when it has no value, and says whether our write is what it holds.
-func (w *write) look(ctx context.Context) (record.Record, state, error) {
+// look reads the key until a deadline, a zero Record when it has no value, and says whether our write is what it holds.
+func (w *write) look(ctx context.Context, until time.Time) (record.Record, state, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	rec, err := w.store.get(ctx, w.key)
 	if errors.Is(err, record.ErrNotFound) {
 		switch {
