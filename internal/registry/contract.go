@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -106,6 +107,9 @@ type Chunk struct {
 	Body  io.Reader
 }
 
+// ErrDeleted says that a manifest was deleted while it was pushed, before the push had set all its tags.
+var ErrDeleted = errors.New("registry: the manifest was deleted while it was pushed")
+
 // Manifests are the documents that name blobs, and tags the names for manifests.
 type Manifests interface {
 	// Resolve returns a manifest by tag or digest, byte for byte as it was pushed (end-3). Errors:
@@ -114,7 +118,7 @@ type Manifests interface {
 
 	// PushManifest stores a manifest and sets tags to it (end-7). Errors: MANIFEST_INVALID, SIZE_INVALID,
 	// DIGEST_INVALID; MANIFEST_BLOB_UNKNOWN as oci.Errors, one for each thing that it refers to and
-	// that the repository does not have.
+	// that the repository does not have; UNAVAILABLE that wraps ErrDeleted.
 	PushManifest(ctx context.Context, repo oci.Repository, push Push) (*Pushed, error)
 
 	// DeleteTag removes a tag and leaves the manifest (end-9). Errors: MANIFEST_UNKNOWN.

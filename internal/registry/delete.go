@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,9 +32,9 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 	return errContended("delete a tag")
 }
 
-// DeleteManifest implements Manifests. The tags go first, so that no tag names a manifest that is dead, and
-// once more after it: a push that found the manifest alive may have set one of them meanwhile, and have
-// been acknowledged. After a cut it may be sent again: what is done already is skipped.
+// DeleteManifest implements Manifests. The tags go first, so that no tag names a manifest that is dead. Once it is dead, every tag
+// that it ever had is written, and its subject's referrers are: what pushes that saw it alive have written by then goes as well,
+// and what they are about to write fails. After a cut the delete may be sent again.
 func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.Digest) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
@@ -49,7 +50,13 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 	if err != nil {
 		return err
 	}
-	if err := l.buryTagsOf(ctx, repo, d, false); err != nil {
+	var seen sync.Map // oci.Tag to stored[tagHead]
+	err = l.eachTagOf(ctx, repo, d, func(ctx context.Context, name oci.Tag) error {
+		tag, err := l.buryTagOf(ctx, repo, name, d)
+		seen.Store(name, tag)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	for range rounds(ctx) {
@@ -60,29 +67,34 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 		}
 		var now stored[manifestHead]
 		if now, err = write(ctx, l, key, m, head, nil, false); err == nil {
-			return l.afterManifest(ctx, repo, d, head)
+			return l.afterManifest(ctx, repo, d, head, &seen)
 		}
 		if !isConflict(err) {
 			return err
 		}
 		if m = now; !m.present() {
-			return l.afterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
+			return l.afterManifest(ctx, repo, d, m.Head, &seen) // another delete came first; it may die before its last steps
 		}
 	}
 	return errContended("delete a manifest")
 }
 
 // afterManifest makes a manifest's death known: pushes that saw it alive look again, tags that they set go
-// as well, and its subject no longer lists it.
-func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead) error {
+// as well, and its subject no longer lists it. seen has tags as they were before.
+func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead, seen *sync.Map) error {
 	if err := l.raiseFence(ctx, repo); err != nil {
 		return err
 	}
-	if err := l.buryTagsOf(ctx, repo, d, true); err != nil {
+	err := l.eachTagOf(ctx, repo, d, func(ctx context.Context, name oci.Tag) error {
+		before, known := seen.Load(name)
+		if !known {
+			return l.passTag(ctx, repo, name, d, head.Generation, nil)
+		}
+		tag := before.(stored[tagHead])
+		return l.passTag(ctx, repo, name, d, head.Generation, &tag)
+	})
+	if err != nil || head.Subject == "" {
 		return err
-	}
-	if head.Subject == "" {
-		return nil
 	}
 	return l.dropReferrer(ctx, repo, head.Subject, d, head.Generation)
 }
@@ -91,16 +103,15 @@ func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Di
 // way: its last steps are done once more.
 func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest, m stored[manifestHead]) error {
 	if m.is(dead) && l.records.Now().Sub(m.Modified) < l.ages.Request {
-		if err := l.afterManifest(ctx, repo, d, m.Head); err != nil {
+		if err := l.afterManifest(ctx, repo, d, m.Head, &sync.Map{}); err != nil {
 			return err
 		}
 	}
 	return errManifestUnknown(oci.Reference{Digest: d})
 }
 
-// buryTagsOf buries the tags that hold a manifest: its markers name all that ever did. ifDead spares them
-// when a push has brought the manifest back.
-func (l *Local) buryTagsOf(ctx context.Context, repo oci.Repository, d oci.Digest, ifDead bool) error {
+// eachTagOf calls do, in parallel, for every tag that ever held a manifest: its markers name them.
+func (l *Local) eachTagOf(ctx context.Context, repo oci.Repository, d oci.Digest, do func(context.Context, oci.Tag) error) error {
 	prefix := markerPrefix(repo, d)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -109,7 +120,7 @@ func (l *Local) buryTagsOf(ctx context.Context, repo oci.Repository, d oci.Diges
 			return fmt.Errorf("registry: list %s: %w", prefix, joinWait(g, err))
 		}
 		name := oci.Tag(strings.TrimPrefix(string(entry.Key), string(prefix)))
-		g.Go(func() error { return l.buryTagIf(gctx, repo, name, d, ifDead) })
+		g.Go(func() error { return do(gctx, name) })
 	}
 	return g.Wait()
 }
@@ -122,27 +133,72 @@ func joinWait(g *errgroup.Group, err error) error {
 	return err
 }
 
-func (l *Local) buryTagIf(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ifDead bool) error {
+// buryTagOf buries a tag that holds a manifest, and returns the tag as it is then.
+func (l *Local) buryTagOf(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest) (stored[tagHead], error) {
 	tag, err := read[tagHead](ctx, l, tagKey(repo, name))
+	for range rounds(ctx) {
+		if err != nil && !isConflict(err) {
+			return tag, err
+		}
+		if !tag.present() || tag.Head.Digest != d {
+			return tag, nil
+		}
+		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil {
+			return tag, nil
+		}
+	}
+	return tag, errContended("delete a tag")
+}
+
+// passTag writes a tag, as it was read before or else is read now, once a life of its manifest has ended: a tag that was set in a life
+// that is over is buried, any other only gets a new version, so that a push that read it during that life
+// cannot set it any more without looking at the manifest.
+func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ended string, before *stored[tagHead]) error {
+	key := tagKey(repo, name)
+	var tag stored[tagHead]
+	var err error
+	if before != nil {
+		tag = *before
+	} else {
+		tag, err = read[tagHead](ctx, l, key)
+	}
 	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return err
 		}
-		if !tag.present() || tag.Head.Digest != d {
-			return nil
-		}
-		if ifDead {
-			// Looked at after the tag was read: a push that comes back later sets the tag anew, or finds it as it was.
-			m, err := read[manifestHead](ctx, l, manifestKey(repo, d))
-			if err != nil || m.present() {
+		switch {
+		case tag.present() && tag.Head.Digest == d:
+			var over bool
+			if over, err = l.isOver(ctx, repo, tag, ended); err != nil || !over {
 				return err
 			}
+			tag, err = l.buryTag(ctx, repo, name, tag)
+		case tag.is(live, dead):
+			tag, err = swap(ctx, l, key, tag, tag.state)
+		default:
+			tag, err = l.buryTag(ctx, repo, name, tag)
 		}
-		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil {
+		if err == nil {
 			return nil
 		}
 	}
 	return errContended("delete a tag")
+}
+
+// isOver reports whether a tag was set in a life of its manifest that is over: the one that has just ended, or another.
+func (l *Local) isOver(ctx context.Context, repo oci.Repository, tag stored[tagHead], ended string) (bool, error) {
+	if tag.Head.Generation == ended {
+		return true, nil
+	}
+	m, err := read[manifestHead](ctx, l, manifestKey(repo, tag.Head.Digest))
+	return !m.present() || m.Head.Generation != tag.Head.Generation, err
+}
+
+// buryTag swaps a tag to a tombstone that says what it named.
+func (l *Local) buryTag(ctx context.Context, repo oci.Repository, name oci.Tag, tag stored[tagHead]) (stored[tagHead], error) {
+	head := tagHead{Digest: tag.Head.Digest, By: oci.Clip(caller(ctx))}
+	head.State = dead
+	return write(ctx, l, tagKey(repo, name), tag, head, nil, false)
 }
 
 // DeleteBlob implements Blobs: the collector's steps for one link, in line. Condemn, raise the fence, look

@@ -62,7 +62,7 @@ func (l *Local) raiseFence(ctx context.Context, repo oci.Repository) error {
 	}
 	head := f.Head
 	head.Epoch++
-	if f, err = write(ctx, l, key, f, head, nil, false); err != nil && !isConflict(err) {
+	if f, err = writeOrFind(ctx, l, key, f, head, nil, false); err != nil && !isConflict(err) {
 		return err
 	}
 	l.remember(repo, func(m *repoMemory) { m.epoch, m.epochKnown = f.Head.Epoch, true })

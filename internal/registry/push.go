@@ -14,7 +14,9 @@ import (
 
 // PushManifest implements Manifests. The order of its steps is what the proofs of the protocol rest on:
 // references, then the manifest, then the fence, then the subject, then the tags, then a last look at the
-// manifest. Whatever is collected or deleted meanwhile is seen by one of the looks.
+// manifest. Whatever is collected or deleted meanwhile is seen by one of the looks. The list of referrers and the tags are read before
+// the manifest, and swapped from there: a delete writes all of them once the manifest is dead, so that a swap that
+// succeeds comes before the delete has passed (ADR 4).
 func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) (*Pushed, error) {
 	if err := l.checkName(repo); err != nil {
 		return nil, err
@@ -48,9 +50,6 @@ func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) 
 	return out, nil
 }
 
-// pushRounds is how often a push begins again when its manifest is taken away meanwhile.
-const pushRounds = 5
-
 type push struct {
 	l        *Local
 	repo     oci.Repository
@@ -63,51 +62,38 @@ type push struct {
 	others stored[referrersHead] // of the subject
 	known  bool                  // the repository marker is known to be live under epoch
 	tags   []pushedTag
-	stored stored[manifestHead]
-	since  time.Time // the store's time before the manifest was written or adopted
+	stored stored[manifestHead] // as it was written or adopted
+	since  time.Time            // the store's time before that
 }
 
 // pushedTag is a tag on its way: as it was read, and as this push wrote it.
 type pushedTag struct {
 	name oci.Tag
 	tag  stored[tagHead]
-	set  bool // tag is what this push wrote: once, for what others do to it since comes after this push
+	set  bool // tag is what this push wrote
 }
 
-// errOvertaken says that a look found the manifest changed: the push begins again.
-var errOvertaken = errors.New("registry: the manifest was taken away while it was pushed")
-
-// errDeleted says that the manifest was deleted after it was pushed: the push has ended.
-var errDeleted = errors.New("registry: the manifest was deleted after it was pushed")
-
+// run pushes. A push never begins again: what was there to be seen, and was deleted, would be there once more. When all was done
+// before the manifest was deleted, the push came first; else it is the client's to decide.
 func (p *push) run(ctx context.Context) error {
-	err := errOvertaken
-	for round := 0; round < pushRounds && errors.Is(err, errOvertaken); round++ {
-		err = p.round(ctx)
-	}
-	overtaken, deleted := errors.Is(err, errOvertaken), errors.Is(err, errDeleted)
-	if !deleted && (!p.anySet() || !overtaken && !isRefusal(err)) {
-		if overtaken {
-			return errContended("push a manifest")
-		}
+	err := p.steps(ctx)
+	if !errors.Is(err, ErrDeleted) {
 		return err
 	}
-	// A tag was set, and its manifest, or what it refers to, was deleted since: the delete comes after
-	// this push, and takes the tag with it.
-	return p.withdraw(ctx)
+	if err := p.withdraw(ctx); err != nil {
+		return err
+	}
+	whole := !slices.ContainsFunc(p.tags, func(t pushedTag) bool { return !t.set })
+	if whole && (len(p.tags) > 0 || !p.late()) {
+		return nil
+	}
+	return &oci.Error{Code: oci.Unavailable, Message: "the manifest was deleted while it was pushed: push it again if it is to stay", Err: err}
 }
 
-// isRefusal reports whether err is an answer to the client, not a fault of the store.
-func isRefusal(err error) bool {
-	var refused *oci.Error
-	return errors.As(err, &refused) && refused.Code != oci.Unavailable
-}
+// late reports whether the manifest is so old that the collector may take it for want of a tag.
+func (p *push) late() bool { return p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest }
 
-func (p *push) anySet() bool {
-	return slices.ContainsFunc(p.tags, func(t pushedTag) bool { return t.set })
-}
-
-func (p *push) round(ctx context.Context) error {
+func (p *push) steps(ctx context.Context) error {
 	var err error
 	if p.epoch, err = p.l.epoch(ctx, p.repo); err != nil {
 		return err
@@ -127,39 +113,37 @@ func (p *push) round(ctx context.Context) error {
 		if err := again.check(ctx, p.manifest); err != nil {
 			return err
 		}
-	}
-	if p.manifest.Subject != nil {
-		if err := p.refer(ctx); err != nil {
+		// The delete that moved the fence may have listed the tags' markers before they were written.
+		if err := p.lives(ctx); err != nil {
 			return err
 		}
+	}
+	if err := p.refer(ctx); err != nil {
+		return err
 	}
 	if err := p.setTags(ctx); err != nil {
 		return err
 	}
-	m, err := read[manifestHead](ctx, p.l, manifestKey(p.repo, p.digest))
-	if err != nil {
-		return err
-	}
-	if !m.is(live) || m.Version != p.stored.Version {
-		return p.overtaken(m)
-	}
-	return nil
+	return p.lives(ctx)
 }
 
-// overtaken decides how a push goes on whose manifest is m now, not what it wrote or adopted. When it was deleted meanwhile the push
-// came before the delete, and has ended: beginning again would bring back what was seen, and deleted since. Else it
-// begins again: the manifest was renewed or pushed again by another, or a tag is not set yet, or the collector, which takes
-// nothing that is young or has a tag, may have taken it.
-func (p *push) overtaken(m stored[manifestHead]) error {
-	late := len(p.tags) == 0 && p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest
-	if m.is(dead) && p.allSet() && !late {
-		return errDeleted
+// lives looks whether the manifest is in the life that this push began or adopted, and rescues it from the collector.
+// Errors: ErrDeleted.
+func (p *push) lives(ctx context.Context) error {
+	key := manifestKey(p.repo, p.digest)
+	m, err := read[manifestHead](ctx, p.l, key)
+	for range rounds(ctx) {
+		switch {
+		case err != nil && !isConflict(err):
+			return err
+		case !m.present() || m.Head.Generation != p.stored.Head.Generation:
+			return ErrDeleted
+		case m.is(live):
+			return nil
+		}
+		m, err = swap(ctx, p.l, key, m, live)
 	}
-	return errOvertaken
-}
-
-func (p *push) allSet() bool {
-	return !slices.ContainsFunc(p.tags, func(t pushedTag) bool { return !t.set })
+	return errContended("rescue a manifest")
 }
 
 // look reads in parallel what the push needs to know: the references, the tags, the repository marker.
@@ -174,9 +158,6 @@ func (p *push) look(ctx context.Context) error {
 	})
 	for i := range p.tags {
 		t := &p.tags[i]
-		if t.set {
-			continue
-		}
 		g.Go(func() (err error) {
 			t.tag, err = read[tagHead](gctx, p.l, tagKey(p.repo, t.name))
 			return err
@@ -255,9 +236,6 @@ func (p *push) installManifest(ctx context.Context) error {
 		if !isConflict(err) || maybeWritten(err) && !m.present() && m.Version != old.Version {
 			return err // ours may have been there, and deleted since: whether to push again is not ours to decide
 		}
-		if p.stored.exists() && errors.Is(p.overtaken(m), errDeleted) {
-			return errDeleted
-		}
 		if old = m; old.present() && old.Head.MediaType != p.manifest.MediaType {
 			return &oci.Error{
 				Code:    oci.ManifestInvalid,
@@ -279,13 +257,10 @@ func (p *push) setTags(ctx context.Context) error {
 }
 
 func (p *push) setTag(ctx context.Context, t *pushedTag) error {
-	if t.set {
-		return nil // in an earlier round
-	}
 	key := tagKey(p.repo, t.name)
 	for range rounds(ctx) {
-		if p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest {
-			return errOvertaken
+		if p.late() {
+			return &oci.Error{Code: oci.Unavailable, Message: "the push took so long that its manifest may be collected before it has a tag: push it again"}
 		}
 		head, inline := p.tagValue(ctx, t.tag)
 		tag, err := write(ctx, p.l, key, t.tag, head, inline, false)
@@ -297,16 +272,22 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 			return err
 		}
 		t.tag = tag
+		if err := p.lives(ctx); err != nil {
+			return err
+		}
 	}
 	return errContended("set a tag")
 }
 
 // tagValue is the tag's new value: what it named before is kept in its history.
 func (p *push) tagValue(ctx context.Context, old stored[tagHead]) (tagHead, []byte) {
-	head := tagHead{Digest: p.digest, MediaType: p.manifest.MediaType, Size: int64(len(p.in.Body)), By: caller(ctx), Previous: old.Head.Previous}
+	head := tagHead{
+		Digest: p.digest, Generation: p.stored.Head.Generation, MediaType: p.manifest.MediaType, Size: int64(len(p.in.Body)),
+		Pushed: p.l.records.Now().UTC().Truncate(time.Millisecond), By: caller(ctx), Previous: old.Head.Previous,
+	}
 	head.State = live
 	if old.exists() && old.Head.Digest != "" && (old.Head.Digest != p.digest || old.is(dead)) {
-		head.Previous = append([]previous{{Digest: old.Head.Digest, T: old.Head.T, By: old.Head.By}}, old.Head.Previous...)
+		head.Previous = append([]previous{old.Head.asPrevious()}, old.Head.Previous...)
 	}
 	if len(head.Previous) > keptPrevious {
 		head.Previous = head.Previous[:keptPrevious]
@@ -317,7 +298,8 @@ func (p *push) tagValue(ctx context.Context, old stored[tagHead]) (tagHead, []by
 	return head, p.in.Body
 }
 
-// withdraw swaps the tags that this push set, and that nobody has set since, to tombstones.
+// withdraw buries the tags that this push set, and that nobody has set since, and takes the manifest out of its subject's referrers. The
+// delete does it too, unless it dies.
 func (p *push) withdraw(ctx context.Context) error {
 	for i := range p.tags {
 		t := &p.tags[i]
@@ -328,12 +310,8 @@ func (p *push) withdraw(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// buryTag swaps a tag to a tombstone that says what it named.
-func (l *Local) buryTag(ctx context.Context, repo oci.Repository, name oci.Tag, tag stored[tagHead]) (stored[tagHead], error) {
-	head := tagHead{Digest: tag.Head.Digest, By: oci.Clip(caller(ctx))}
-	head.State = dead
-	return write(ctx, l, tagKey(repo, name), tag, head, nil, false)
+	if p.manifest.Subject == nil {
+		return nil
+	}
+	return p.l.dropReferrer(ctx, p.repo, p.manifest.Subject.Digest, p.digest, p.stored.Head.Generation)
 }

@@ -16,7 +16,7 @@ func (p *push) lookAtReferrers(ctx context.Context) (err error) {
 	if p.others, err = read[referrersHead](ctx, p.l, key); err != nil {
 		return err
 	}
-	list, _ := p.enter(strings.Repeat("0", 32))(slices.Clone(p.others.Head.List))
+	list := p.enter(strings.Repeat("0", 32))(slices.Clone(p.others.Head.List))
 	return checkRoom(p.manifest.Subject.Digest, referrersHead{List: list})
 }
 
@@ -29,7 +29,7 @@ func checkRoom(subject oci.Digest, head referrersHead) error {
 }
 
 // enter returns the change that enters the manifest, in one of its lives, into a list of referrers.
-func (p *push) enter(generation string) func([]referrer) ([]referrer, bool) {
+func (p *push) enter(generation string) func([]referrer) []referrer {
 	entry := referrer{Generation: generation, Descriptor: oci.Descriptor{
 		MediaType:    p.manifest.MediaType,
 		Digest:       p.digest,
@@ -37,73 +37,57 @@ func (p *push) enter(generation string) func([]referrer) ([]referrer, bool) {
 		ArtifactType: p.manifest.ArtifactType,
 		Annotations:  p.manifest.Annotations,
 	}}
-	return func(list []referrer) ([]referrer, bool) {
+	return func(list []referrer) []referrer {
 		for i, r := range list {
 			if r.Descriptor.Digest == p.digest {
 				list[i] = entry
-				return list, true
+				return list
 			}
 		}
-		return append(list, entry), true
+		return append(list, entry)
 	}
 }
 
-// refer enters the manifest into its subject's referrers, then makes sure that the manifest is still the
-// one that was entered: else the entry is taken out again.
+// refer enters the manifest into its subject's referrers.
 func (p *push) refer(ctx context.Context) error {
-	subject, generation := p.manifest.Subject.Digest, p.stored.Head.Generation
-	if err := p.l.changeReferrersFrom(ctx, p.repo, subject, p.others, p.enter(generation)); err != nil {
-		return err
-	}
-	m, err := read[manifestHead](ctx, p.l, manifestKey(p.repo, p.digest))
-	if err != nil {
-		return err
-	}
-	if m.is(live) && m.Head.Generation == generation {
+	if p.manifest.Subject == nil {
 		return nil
 	}
-	if err := p.l.dropReferrer(ctx, p.repo, subject, p.digest, generation); err != nil {
-		return err
-	}
-	return p.overtaken(m)
+	return p.l.changeReferrers(ctx, p.repo, p.manifest.Subject.Digest, p.others, p.enter(p.stored.Head.Generation), p.lives)
 }
 
-// dropReferrer takes the entry of one life of a manifest out of a subject's referrers.
+// dropReferrer takes the entry of one life of a manifest out of a subject's referrers. It writes the list also when the entry is
+// not there, so that a push that read it before, and is about to enter it, looks again.
 func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, d oci.Digest, generation string) error {
-	return l.changeReferrers(ctx, repo, subject, func(list []referrer) ([]referrer, bool) {
-		kept := slices.DeleteFunc(list, func(r referrer) bool {
-			return r.Descriptor.Digest == d && r.Generation == generation
-		})
-		return kept, len(kept) < len(list)
-	})
-}
-
-// changeReferrers swaps a subject's referrers. change may change its argument, and says whether there is
-// anything to write.
-func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subject oci.Digest, change func([]referrer) ([]referrer, bool)) error {
 	old, err := read[referrersHead](ctx, l, referrersKey(repo, subject))
 	if err != nil {
 		return err
 	}
-	return l.changeReferrersFrom(ctx, repo, subject, old, change)
+	return l.changeReferrers(ctx, repo, subject, old, func(list []referrer) []referrer {
+		return slices.DeleteFunc(list, func(r referrer) bool {
+			return r.Descriptor.Digest == d && r.Generation == generation
+		})
+	}, nil)
 }
 
-// changeReferrersFrom is changeReferrers for a list that was read already, at any time before.
-func (l *Local) changeReferrersFrom(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) ([]referrer, bool)) error {
+// changeReferrers swaps a subject's referrers, which were read as old at any time before. change may change its argument. After
+// each lost race check, if not nil, says whether to go on.
+func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) []referrer, check func(context.Context) error) error {
 	key := referrersKey(repo, subject)
 	var err error
 	for range rounds(ctx) {
-		list, changed := change(slices.Clone(old.Head.List))
-		if !changed {
-			return nil
-		}
-		head := referrersHead{List: list}
+		head := referrersHead{List: change(slices.Clone(old.Head.List))}
 		if err := checkRoom(subject, head); err != nil {
 			return err
 		}
 		old, err = write(ctx, l, key, old, head, nil, false)
 		if err == nil || !isConflict(err) {
 			return err
+		}
+		if check != nil {
+			if err := check(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return errContended(fmt.Sprintf("change the referrers of %s", subject))

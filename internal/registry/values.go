@@ -79,11 +79,22 @@ type manifestHead struct {
 // tagHead is a tag; up to inlineBytes of the manifest stand after it.
 type tagHead struct {
 	meta
-	Digest    oci.Digest `json:"digest"`
-	MediaType string     `json:"mediaType,omitempty"`
-	Size      int64      `json:"size,omitempty"`
-	By        string     `json:"by,omitempty"`
-	Previous  []previous `json:"previous,omitempty"` // newest first, at most keptPrevious
+	Digest     oci.Digest `json:"digest"`
+	Generation string     `json:"g,omitempty"` // the life of the manifest that it was set under
+	MediaType  string     `json:"mediaType,omitempty"`
+	Size       int64      `json:"size,omitempty"`
+	Pushed     time.Time  `json:"pushed,omitzero"` // when it was set; T is later once a delete has touched it
+	By         string     `json:"by,omitempty"`
+	Previous   []previous `json:"previous,omitempty"` // newest first, at most keptPrevious
+}
+
+// asPrevious is what the history keeps of a tag: since when it named the digest, or for a tombstone, when it was removed.
+func (h *tagHead) asPrevious() previous {
+	since := h.Pushed
+	if since.IsZero() {
+		since = h.T
+	}
+	return previous{Digest: h.Digest, T: since, By: h.By}
 }
 
 // previous is what a tag named before.

@@ -56,7 +56,7 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 		value []byte
 		info  Info
 	)
-	err := c.do(ctx, metadata(opGetObject), func(w *watch) error {
+	err := c.do(ctx, metadata(opGetObject), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
 		out, err := c.getObject(w, &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key)})
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 // Head returns what is known of an object. Kinds: NotFound.
 func (c *Client) Head(ctx context.Context, key string) (Info, error) {
 	var info Info
-	err := c.do(ctx, metadata(opHeadObject), func(w *watch) error {
+	err := c.do(ctx, metadata(opHeadObject), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
 		out, err := hedged(c, w, opHeadObject, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
 			return c.sdk.HeadObject(ctx, &s3.HeadObjectInput{Bucket: c.bucket(), Key: c.key(key)})
 		}, func(*s3.HeadObjectOutput) {})

@@ -30,7 +30,7 @@ func (c *Client) Get(ctx context.Context, key string, offset, length int64) (*Bo
 	in := &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key), Range: byteRange(offset, length)}
 	var body *Body
 	err := c.do(ctx, metadata(opGetObject), func(w *watch) error {
-		out, err := c.getObject(w, in)
+		out, err := c.getObject(w, in) //nolint:contextcheck // the watch's context descends from ctx
 		if err != nil {
 			return err
 		}

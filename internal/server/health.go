@@ -12,7 +12,7 @@ import (
 const (
 	probeInterval = time.Second
 	probeTimeout  = 5 * time.Second
-	unreadyAfter  = 5 * time.Second // without an answer of the store
+	unreadyAfter  = 4500 * time.Millisecond // without an answer of the store: load balancers notice within a second or so
 )
 
 // health answers the endpoints that load balancers and Kubernetes ask. Safe for concurrent use.
@@ -26,23 +26,23 @@ type health struct {
 
 func newHealth() *health { return &health{born: time.Now()} }
 
-// answered notes that the store answered.
-func (h *health) answered() { h.seen.Store(int64(time.Since(h.born))) }
+// answered notes that the store answered so long ago.
+func (h *health) answered(ago time.Duration) { h.seen.Store(int64(time.Since(h.born) - ago)) }
 
 // silentFor is how long the store has not answered.
 func (h *health) silentFor() time.Duration {
 	return time.Since(h.born) - time.Duration(h.seen.Load())
 }
 
-// watch asks the store every probeInterval until ctx ends. One late answer changes nothing: readiness goes
+// watch asks every probeInterval until ctx ends; probe says how long ago the store answered. One late answer changes nothing: readiness goes
 // after unreadyAfter without any, and comes back with the first.
-func (h *health) watch(ctx context.Context, probe func(context.Context) error) {
+func (h *health) watch(ctx context.Context, probe func(context.Context) (time.Duration, error)) {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
 	for {
 		probeCtx, cancel := context.WithTimeout(ctx, probeTimeout)
-		if probe(probeCtx) == nil {
-			h.answered()
+		if ago, err := probe(probeCtx); err == nil {
+			h.answered(ago)
 		}
 		cancel()
 		select {

@@ -136,7 +136,7 @@ func (s *Server) open(ctx context.Context) error {
 		r = registry.NewRoutes(r, routes)
 	}
 	s.api.Store(api.New(r, api.Config{Progress: s.cfg.Progress, NoDelete: s.cfg.NoDelete}, s.log))
-	s.health.answered()
+	s.health.answered(0)
 	s.health.started.Store(true)
 	return nil
 }
@@ -231,12 +231,12 @@ func (s *Server) work(ctx context.Context) {
 		}
 		beside.Go(func() { st.meetOthers(ctx, judge) })
 	}
-	s.health.watch(ctx, func(ctx context.Context) error {
-		var errs []error
+	s.health.watch(ctx, func(ctx context.Context) (longest time.Duration, err error) {
 		for _, st := range s.stores {
-			errs = append(errs, st.answers(ctx))
+			ago, failed := st.answered(ctx)
+			longest, err = max(longest, ago), errors.Join(err, failed)
 		}
-		return errors.Join(errs...)
+		return longest, err
 	})
 }
 

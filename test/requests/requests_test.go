@@ -121,7 +121,7 @@ var rows = []row{
 		r.pushManifest(repo, "first", first)
 		m := r.image(repo, refs, string(digest.FromBytes(first)))
 		return func() { r.pushManifest(repo, "second", m) }
-	}, refs + 6 + 3, 0},
+	}, refs + 6 + 2, 0},
 	{"PUT manifest, the same again", func(r *replica, repo string) func() {
 		m := r.image(repo, refs, "")
 		r.pushManifest(repo, "first", m)
@@ -156,7 +156,7 @@ var rows = []row{
 			r.pushManifest(repo, fmt.Sprintf("v%d", i), m)
 		}
 		return func() { r.do("DELETE", "/v2/"+repo+"/manifests/"+string(digest.FromBytes(m)), nil, nil, 202) }
-	}, 1 + 2*3 + 4 + 1 + 3, 0}, // the tags are looked at again after the manifest is dead
+	}, 1 + 2*3 + 4 + 1 + 3, 0}, // the tags are written again after the manifest is dead
 	{"DELETE blob, one manifest in the repository", func(r *replica, repo string) func() {
 		r.pushManifest(repo, "first", r.image(repo, refs, ""))
 		d := r.pushBlob(repo, blob(64))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"holdfast/internal/oci"
@@ -13,12 +14,11 @@ import (
 
 // What a fact says of an object that has a value or none.
 const (
-	doSet     = "set to"       // it has the value now
-	doClear   = "removed"      // it had a value, and has none now
-	doAbsence = "made absent"  // it has none now, whatever it had
-	doClearIf = "removed if"   // if it had this value it has none now
-	doMaybe   = "withdrawn if" // as doClearIf, or nothing happened
-	doRead    = "read as"      // it has this value
+	doSet     = "set to"      // it has the value now
+	doClear   = "removed"     // it had a value, and has none now
+	doAbsence = "made absent" // it has none now, whatever it had
+	doClearIf = "removed if"  // if it had this value it has none now
+	doRead    = "read as"     // it has this value
 	doMissing = "read as absent"
 	doFinal   = "at last read as" // as doRead, when everybody has ended
 	doLeft    = "perhaps left as" // as doSet, by a push that was refused after its manifest was written
@@ -144,7 +144,10 @@ func PushManifest(replica int, repo oci.Repository, m *Manifest, tags ...oci.Tag
 	}
 	return Call{Name: name, Replica: replica, Do: func(e *Env) {
 		_, err := e.Registry.PushManifest(e.Ctx, repo, registry.Push{Body: body, Tags: tags})
-		v := e.judge(err)
+		v := unknown
+		if !errors.Is(err, registry.ErrDeleted) || !e.world.isDeleted(m) {
+			v = e.judge(err)
+		}
 		if v == refused {
 			e.sawMissing(repo, m, err)
 			e.saw(fact{object: manifestObject(repo, m.Name), do: doLeft, arg: there, unknown: true})
@@ -153,7 +156,6 @@ func PushManifest(replica int, repo oci.Repository, m *Manifest, tags ...oci.Tag
 		e.saw(fact{object: manifestObject(repo, m.Name), do: doSet, arg: there, unknown: v == unknown})
 		for _, t := range tags {
 			e.saw(fact{object: tagObject(repo, t), do: doSet, arg: m.Name, unknown: v == unknown})
-			e.saw(fact{object: tagObject(repo, t), do: doMaybe, arg: m.Name, unknown: v == unknown})
 		}
 	}}
 }
@@ -205,6 +207,17 @@ func GetManifest(replica int, repo oci.Repository, m *Manifest) Call {
 	}}
 }
 
+// GetReferrer looks for a referrer whose push was acknowledged, and which nobody has deleted since.
+func GetReferrer(replica int, repo oci.Repository, subject, m *Manifest) Call {
+	return Call{Name: fmt.Sprintf("get the referrers of %s of %s", subject.Name, repo), Replica: replica, Do: func(e *Env) {
+		list, err := e.Registry.Referrers(e.Ctx, repo, subject.Digest())
+		listed := slices.ContainsFunc(list, func(d oci.Descriptor) bool { return d.Digest == m.Digest() })
+		if e.judge(err) == ok && !listed && e.world.stands(manifestObject(repo, m.Name)) {
+			e.breaks("%s is not listed, though its push was acknowledged", m.Name)
+		}
+	}}
+}
+
 func (e *Env) checkBody(got *registry.Stored) {
 	m := e.world.scenario.manifest(e.world.names.digest(got.Digest))
 	if m == nil || string(got.Body) != string(m.Body()) {
@@ -226,10 +239,24 @@ func DeleteTag(replica int, repo oci.Repository, t oci.Tag) Call {
 	}}
 }
 
+// deletes notes that a delete of a manifest has begun.
+func (w *world) deletes(m *Manifest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.vars["delete "+m.Name] = "begun"
+}
+
+func (w *world) isDeleted(m *Manifest) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.vars["delete "+m.Name] != ""
+}
+
 // DeleteManifest deletes a manifest, and with it every tag that holds it.
 func DeleteManifest(replica int, repo oci.Repository, m *Manifest) Call {
 	d := m.Digest()
 	return Call{Name: fmt.Sprintf("delete manifest %s of %s", m.Name, repo), Replica: replica, Do: func(e *Env) {
+		e.world.deletes(m)
 		v := e.judge(e.Registry.DeleteManifest(e.Ctx, repo, d))
 		if v == refused {
 			e.saw(fact{object: manifestObject(repo, m.Name), do: doMissing})

@@ -145,7 +145,7 @@ func (w *world) checkLists(replica int, repo oci.Repository) {
 }
 
 // checkReferrers compares a subject's referrers with the manifests that are there: every one that was
-// acknowledged is listed, nothing is that is not there, but for what ended in the unknown.
+// acknowledged is listed, nothing is that is not there, but for a manifest whose delete was cut.
 func (w *world) checkReferrers(referrers func(context.Context, oci.Repository, oci.Digest) ([]oci.Descriptor, error), repo oci.Repository, subject *Manifest) {
 	list, err := referrers(w.ctx, repo, subject.Digest())
 	if err != nil {
@@ -159,7 +159,10 @@ func (w *world) checkReferrers(referrers func(context.Context, oci.Repository, o
 		object := manifestObject(repo, m.Name)
 		is := w.lastRead(object) != ""
 		listed := slices.ContainsFunc(list, func(d oci.Descriptor) bool { return d.Digest == m.Digest() && d.Size == int64(len(m.Body())) })
-		excused := w.isUnknown(object) || is && w.isLeft(object)
+		excused := w.wasCut(object)
+		if is {
+			excused = (w.isUnknown(object) || w.isLeft(object)) && !w.stands(object)
+		}
 		if is != listed && !excused {
 			w.breaks("%s, whose subject is %s, is there: %t, is listed: %t", m.Name, subject.Name, is, listed)
 		}
@@ -169,6 +172,30 @@ func (w *world) checkReferrers(referrers func(context.Context, oci.Repository, o
 // isUnknown reports whether a call on the object ended in the unknown.
 func (w *world) isUnknown(object string) bool {
 	return slices.ContainsFunc(w.history, func(f fact) bool { return f.object == object && f.unknown && f.do != doLeft })
+}
+
+// wasCut reports whether a delete of the object ended in the unknown: its last steps may not have been done.
+func (w *world) wasCut(object string) bool {
+	return slices.ContainsFunc(w.history, func(f fact) bool { return f.object == object && f.do == doAbsence && f.unknown })
+}
+
+// pushedAfterCut reports whether a push set the tag to a manifest, and was acknowledged, after every delete of that which was cut, and
+// when nothing of it was on its way any more.
+func (w *world) pushedAfterCut(manifest, tag, name string) bool {
+	return w.injected[faultLate]+w.injected[faultCrashLate] == 0 && slices.ContainsFunc(w.history, func(p fact) bool {
+		return p.object == tag && p.do == doSet && p.arg == name && !p.unknown && !slices.ContainsFunc(w.history, func(d fact) bool {
+			return d.object == manifest && d.do == doAbsence && d.unknown && d.end > p.end
+		})
+	})
+}
+
+// stands reports whether a push of the object was acknowledged, and nobody has deleted the object since.
+func (w *world) stands(object string) bool {
+	return slices.ContainsFunc(w.history, func(p fact) bool {
+		return p.object == object && p.do == doSet && !p.unknown && !slices.ContainsFunc(w.history, func(d fact) bool {
+			return d.object == object && (d.do == doAbsence || d.do == doClear) && d.ret > p.call
+		})
+	})
 }
 
 // isLeft reports whether a push that was refused at its last look may have left the manifest.
@@ -234,7 +261,7 @@ func (w *world) checkStore() {
 
 func (w *world) checkManifest(repo oci.Repository, m *Manifest) {
 	object := manifestObject(repo, m.Name)
-	doubtful := w.isUnknown(object) || w.isLeft(object) || w.wasWithdrawn(repo, m)
+	doubtful := w.isUnknown(object) || w.isLeft(object)
 	for _, b := range m.Blobs {
 		if w.lacks(repo, b) && (!doubtful || !w.wasDeleted(blobObject(repo, b))) {
 			w.breaks("manifest %s is there, its blob %s is not", m.Name, b)
@@ -255,17 +282,6 @@ func (w *world) checkManifest(repo oci.Repository, m *Manifest) {
 	}
 }
 
-// wasWithdrawn reports whether a push of the manifest may have withdrawn its tags, because manifest and blobs
-// were deleted meanwhile: it was acknowledged as having come before the delete, and leaves a manifest without
-// a tag as a refused push does.
-func (w *world) wasWithdrawn(repo oci.Repository, m *Manifest) bool {
-	return slices.ContainsFunc(w.history, func(f fact) bool {
-		return f.do == doMaybe && f.arg == m.Name && slices.ContainsFunc(w.history, func(d fact) bool {
-			return d.object == manifestObject(repo, m.Name) && d.do == doAbsence && d.call < f.end && f.call < d.end
-		})
-	})
-}
-
 // lacks reports whether the scenario looks at the blob, and it is not there.
 func (w *world) lacks(repo oci.Repository, blob string) bool {
 	return slices.Contains(w.scenario.Blobs, blob) && w.lastRead(blobObject(repo, blob)) == ""
@@ -278,7 +294,7 @@ func (w *world) checkTag(repo oci.Repository, t oci.Tag) {
 	}
 	m := w.scenario.manifest(name)
 	object := manifestObject(repo, name)
-	if w.lastRead(object) == "" && (!w.isUnknown(object) || !w.wasDeleted(object)) {
+	if w.lastRead(object) == "" && (!w.wasCut(object) || w.pushedAfterCut(object, tagObject(repo, t), name)) {
 		w.breaks("tag %s points at manifest %s, which is not there", t, name)
 	}
 	for _, b := range m.Blobs {

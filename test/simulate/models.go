@@ -43,20 +43,11 @@ func (w *world) checkHistory(memory *judged) {
 	}
 }
 
-// relevant leaves out what can be no explanation: a push withdraws its tag only when its manifest was
-// deleted meanwhile, and a push that is refused leaves its manifest, unacknowledged and without a tag, only when
+// relevant leaves out what can be no explanation: a push that is refused leaves its manifest, unacknowledged and without a tag, only when
 // something was deleted meanwhile, so that its second look at the references found less than its first.
 func (w *world) relevant(facts []fact) []fact {
 	return slices.DeleteFunc(slices.Clone(facts), func(f fact) bool {
-		switch f.do {
-		case doMaybe:
-			return !slices.ContainsFunc(facts, func(d fact) bool {
-				return d.do == doClearIf && d.arg == f.arg && d.call < f.ret && f.call < d.ret
-			})
-		case doLeft:
-			return !w.deletedBetween(f.call, f.end)
-		}
-		return false
+		return f.do == doLeft && !w.deletedBetween(f.call, f.end)
 	})
 }
 
@@ -131,11 +122,6 @@ func stepRegister(state string, f fact) []any {
 	case doClearIf:
 		if state == f.arg {
 			return []any{""}
-		}
-		return []any{state}
-	case doMaybe:
-		if state == f.arg {
-			return []any{"", state}
 		}
 		return []any{state}
 	case doRead, doFinal:

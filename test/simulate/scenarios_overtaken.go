@@ -12,16 +12,50 @@ import (
 func overtakenScenarios() []*Scenario {
 	m, n, r := image("M", "L"), image("N", "L2"), image("R", "L")
 	r.Subject = n
+	index, referrer := &Manifest{Name: "I", Children: []*Manifest{m}}, &Manifest{Name: "RI", Children: []*Manifest{m}, Subject: n}
 	blobs := []Call{PushBlob(0, repoA, "CM"), PushBlob(0, repoA, "L"), PushBlob(0, repoA, "CR")}
 	of := func(name string, setup []Call, clients ...[]Call) *Scenario {
 		return &Scenario{
 			Name: name, Setup: setup, Clients: clients, Repositories: justA,
-			Tags: []oci.Tag{"t", "w", "x"}, Manifests: []*Manifest{m, n, r}, Blobs: []string{"CM", "L", "CN"},
+			Tags: []oci.Tag{"t", "w", "x"}, Manifests: []*Manifest{m, n, r, index, referrer}, Blobs: []string{"CM", "L", "CN"},
 		}
 	}
-	old := []Call{Pass(0, 15*time.Minute)}
+	old, late := []Call{Pass(0, 15*time.Minute)}, Pass(1, 40*time.Minute)
 	pushed := append(blobs[:3:3], PushBlob(0, repoA, "CN"), PushBlob(0, repoA, "L2"), PushManifest(0, repoA, n, "x"))
+	both := slices.Concat(pushed, []Call{PushManifest(0, repoA, m)})
+	seen := of("push by tag that is seen by its digest, deleted, and takes long", blobs,
+		[]Call{PushManifest(0, repoA, m, "t")},
+		[]Call{GetManifest(1, repoA, m), DeleteManifest(1, repoA, m), late})
+	byDigest := of("push by digest that is seen, deleted, and takes long", blobs,
+		[]Call{PushManifest(0, repoA, m)},
+		[]Call{GetManifest(1, repoA, m), DeleteManifest(1, repoA, m), late})
+	seen.MayFail, byDigest.MayFail = true, true
 	return []*Scenario{
+		seen, byDigest,
+		of("push by tag of a manifest that was deleted, and is deleted again", slices.Concat(both, []Call{DeleteManifest(0, repoA, m)}),
+			[]Call{DeleteManifest(0, repoA, m)},
+			[]Call{PushManifest(1, repoA, m, "t"), GetTag(1, repoA, "t")}),
+		of("push by tag that is moved after the delete of its manifest", both,
+			[]Call{PushManifest(0, repoA, m, "t")},
+			[]Call{DeleteManifest(1, repoA, m), PushManifest(1, repoA, n, "t")}),
+		of("push by two tags, one of which is moved after the delete of their manifest", both,
+			[]Call{PushManifest(0, repoA, m, "t", "w")},
+			[]Call{DeleteManifest(1, repoA, m), PushManifest(1, repoA, n, "w")}),
+		of("push by a tag that is read after the delete of its manifest", slices.Concat(both, []Call{PushManifest(0, repoA, n, "t")}),
+			[]Call{PushManifest(0, repoA, m, "t")},
+			[]Call{DeleteManifest(1, repoA, m), GetTag(1, repoA, "t")}),
+		of("push by a new tag that is read after the delete of its manifest", both,
+			[]Call{PushManifest(0, repoA, m, "t")},
+			[]Call{DeleteManifest(1, repoA, m), GetTag(1, repoA, "t")}),
+		of("push by tag of an index that is renewed, and whose manifest is deleted", slices.Concat(both, []Call{PushManifest(0, repoA, index, "w")}),
+			[]Call{PushManifest(0, repoA, index, "t")},
+			slices.Concat(old, []Call{PushManifest(1, repoA, index, "w"), DeleteManifest(1, repoA, m)})),
+		of("push of a referrer that is deleted and pushed again", slices.Concat(pushed, []Call{PushManifest(0, repoA, r)}),
+			[]Call{PushManifest(0, repoA, r)},
+			[]Call{DeleteManifest(1, repoA, r), PushManifest(1, repoA, r), GetReferrer(1, repoA, n, r)}),
+		of("push of a referring index that is deleted and pushed again, and whose manifest is deleted", slices.Concat(both, []Call{PushManifest(0, repoA, referrer)}),
+			[]Call{PushManifest(0, repoA, referrer)},
+			[]Call{DeleteManifest(1, repoA, referrer), PushManifest(1, repoA, referrer), DeleteManifest(1, repoA, m)}),
 		of("push by tag that is seen by its digest, and deleted, before it has ended", blobs,
 			[]Call{PushManifest(0, repoA, m, "t")},
 			[]Call{GetManifest(1, repoA, m), DeleteManifest(1, repoA, m)}),

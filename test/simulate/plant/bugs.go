@@ -63,16 +63,36 @@ func pushBugs() []Bug {
 			`		if err := again.check(ctx, p.manifest); err != nil {
 `, `		if err := again.check(ctx, p.manifest); err != nil && !planted("no-second-look-at-references") {
 `),
-		one("no-last-look", "the manifest is not looked at after the tags were set", "delete", push,
-			`	if !m.is(live) || m.Version != p.stored.Version {
-`, `	if planted("no-last-look") {
+		one("no-last-look", "the manifest is not looked at after the tags were set", "after the delete", push,
+			`	return p.lives(ctx)
+}
+
+// lives looks`, `	if planted("no-last-look") {
 		return nil
 	}
-	if !m.is(live) || m.Version != p.stored.Version {
+	return p.lives(ctx)
+}
+
+// lives looks`),
+		one("state-instead-of-life", "the looks at the manifest compare its state, not its life", "deep: a manifest|again", push,
+			`		case !m.present() || m.Head.Generation != p.stored.Head.Generation:
+`, `		case !m.present() || m.Head.Generation != p.stored.Head.Generation && !planted("state-instead-of-life"):
 `),
-		one("state-instead-of-version", "the last look compares the manifest's state, not its version", "deep: a manifest", push,
-			`	if !m.is(live) || m.Version != p.stored.Version {
-`, `	if !m.is(live) || m.Version != p.stored.Version && !planted("state-instead-of-version") {
+		one("no-look-after-the-fence", "the manifest is not looked at when the fence has moved, though the delete may have missed the tags' markers", "before it has ended|after the delete", push,
+			`		if err := p.lives(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.refer(ctx)`, `		if err := p.lives(ctx); err != nil && !planted("no-look-after-the-fence") {
+			return err
+		}
+	}
+	if err := p.refer(ctx)`),
+		one("tag-set-without-a-look", "a tag that has moved is set without a look at the manifest", "after the delete|before it has ended", push,
+			`		t.tag = tag
+		if err := p.lives(ctx); err != nil {
+`, `		t.tag = tag
+		if err := p.lives(ctx); err != nil && !planted("tag-set-without-a-look") {
 `),
 		one("acknowledged-before-the-tag", "a push is acknowledged before its tags are set", "tag", push,
 			`	if err := p.setTags(ctx); err != nil {
@@ -101,33 +121,32 @@ func pushBugs() []Bug {
 	}
 	if !r.again && !rescued {
 `),
-		one("overtaken-begins-again", "a push whose manifest was deleted after it was seen brings it back", "before it has ended", push,
-			` && !late {`, ` && !late && !planted("overtaken-begins-again") {`),
-		one("overtaken-before-its-tags", "a push whose manifest was deleted ends before it has set its tags", "before it has ended", push,
-			`	if m.is(dead) && p.allSet()`, `	if m.is(dead) && (p.allSet() || planted("overtaken-before-its-tags"))`),
-		one("overtaken-leaves-tags", "a push whose manifest was deleted leaves the tag that the delete did not see", "tag|manifest", push,
-			`	return p.withdraw(ctx)
-`, `	if deleted && planted("overtaken-leaves-tags") {
-		return nil
+		one("deleted-begins-again", "a push whose manifest was deleted after it was seen brings it back", "before it has ended", push,
+			`	err := p.steps(ctx)
+`, `	err := p.steps(ctx)
+	if planted("deleted-begins-again") && errors.Is(err, ErrDeleted) {
+		err = p.steps(ctx)
 	}
-	return p.withdraw(ctx)
 `),
-		one("tag-set-again", "a push that begins again sets a tag again that it had set, and that another has moved since", "renewed before it has ended", push,
-			`		if t.set {
-			continue
-		}
-`, `		if t.set && !planted("tag-set-again") {
-			continue
-		}
-		t.set = false
+		one("deleted-is-acknowledged", "a push whose manifest was deleted before it had set its tags is acknowledged", "before it has ended|after the delete", push,
+			`	if whole && (`, `	if planted("deleted-is-acknowledged") || whole && (`),
+		one("deleted-leaves-tags", "a push whose manifest was deleted leaves the tag that the delete did not see", "tag|manifest", push,
+			`	if err := p.withdraw(ctx); err != nil {
+`, `	if planted("deleted-leaves-tags") {
+		return nil
+	}
+	if err := p.withdraw(ctx); err != nil {
 `),
-		one("no-look-after-the-referrer", "a manifest is not looked at after it was entered into the referrers", "referrer", refer,
-			`	if m.is(live) && m.Head.Generation == generation {
-		return nil
-	}
-`, `	if m.is(live) && m.Head.Generation == generation || planted("no-look-after-the-referrer") {
-		return nil
-	}
+		one("referrer-entered-without-a-look", "a referrer is entered into a list that has changed without a look at its manifest", "referr", refer,
+			`		if check != nil {
+`, `		if check != nil && !planted("referrer-entered-without-a-look") {
+`),
+		one("referrers-not-touched", "a delete does not write its subject's referrers when it is not among them", "referr", refer,
+			`		head := referrersHead{List: change(slices.Clone(old.Head.List))}
+`, `		head := referrersHead{List: change(slices.Clone(old.Head.List))}
+		if check == nil && len(head.List) == len(old.Head.List) && planted("referrers-not-touched") {
+			return nil
+		}
 `),
 		one("referrer-of-any-life", "a delete drops the referrer's entry without comparing its generation", "referrer", refer,
 			`			return r.Descriptor.Digest == d && r.Generation == generation
@@ -147,9 +166,36 @@ func deleteBugs() []Bug {
 	prefix := markerPrefix(repo, d)
 `),
 		one("tags-looked-at-once", "a manifest's delete does not look at the tags again after the manifest is dead", "delete", deletes,
-			`	if err := l.buryTagsOf(ctx, repo, d, true); err != nil {
-`, `	if planted("tags-looked-at-once") {
-	} else if err := l.buryTagsOf(ctx, repo, d, true); err != nil {
+			`		before, known := seen.Load(name)
+`, `		if planted("tags-looked-at-once") {
+			return nil
+		}
+		before, known := seen.Load(name)
+`),
+		one("tag-not-touched", "a manifest's delete leaves a tag of it as it is that names another now", "after the delete|before it has ended", deletes,
+			`			tag, err = swap(ctx, l, key, tag, tag.state)
+`, `			if planted("tag-not-touched") && tag.is(live) {
+				return nil
+			}
+			tag, err = swap(ctx, l, key, tag, tag.state)
+`),
+		one("tombstone-not-touched", "a manifest's delete leaves a tag of it as it is that is a tombstone", "manifest|before it has ended", deletes,
+			`		case tag.is(live, dead):
+`, `		case tag.is(dead) && planted("tombstone-not-touched"):
+			return nil
+		case tag.is(live, dead):
+`),
+		one("absent-tag-not-touched", "a manifest's delete leaves a tag of it as it is that is not there yet", "after the delete|before it has ended", deletes,
+			`		default:
+			tag, err = l.buryTag(ctx, repo, name, tag)
+`, `		case planted("absent-tag-not-touched"):
+			return nil
+		default:
+			tag, err = l.buryTag(ctx, repo, name, tag)
+`),
+		one("tag-of-any-life", "a manifest's delete buries a tag that was set since, in the manifest's next life", "deleted again", deletes,
+			`	if tag.Head.Generation == ended {
+`, `	if tag.Head.Generation == ended || planted("tag-of-any-life") {
 `),
 		one("tag-looked-at-once", "a large manifest that is gone is a 404, though the tag has moved on", "large", resolve,
 			`		if tag.Version == before {
