@@ -73,15 +73,19 @@ func parse[H any, P headOf[H]](l *Local, key record.Key, rec record.Record) (sto
 // write swaps what was read as old for a new value: under "absent" when there was no value, else under
 // old's version. A value that comes to life from nothing, death or voidness is marked fresh when
 // there was none, or when install says so.
-// Errors: record.ErrConflict; then the value that is there now is returned, read after the attempt.
+// Errors: record.ErrConflict; then the value that is there now is returned, read after the attempt. It is a conflict as well when the
+// answer was lost and the value that is there has replaced old itself: then ours never was.
 func write[H any, P headOf[H]](ctx context.Context, l *Local, key record.Key, old stored[H], head H, body []byte, install bool) (stored[H], error) {
 	base := P(&head).base()
 	base.Version = formatVersion
 	base.Nonce = randomID()
 	base.T = l.records.Now().UTC().Truncate(time.Millisecond)
-	cond := record.IfAbsent()
+	cond, over := record.IfAbsent(), noValue
 	if old.exists() {
-		cond = record.IfVersion(old.Version)
+		cond, over = record.IfVersion(old.Version), P(&old.Head).base().Nonce
+	}
+	if base.Over = over; base.State == dead {
+		base.Over = "" // there is no room for it
 	}
 	base.Fresh = install || cond.Absent()
 	value, err := encode(P(&head), body)
@@ -95,6 +99,12 @@ func write[H any, P headOf[H]](ctx context.Context, l *Local, key record.Key, ol
 			s.state = live
 		}
 		return s, nil
+	}
+	var unsure *record.Uncertain
+	if errors.As(err, &unsure) {
+		if current, readErr := parse[H, P](l, key, unsure.Current); readErr == nil && P(&current.Head).base().Over == over {
+			return current, fmt.Errorf("registry: write %s: %w", key, record.ErrConflict)
+		}
 	}
 	if !errors.Is(err, record.ErrConflict) {
 		return stored[H]{}, fmt.Errorf("registry: write %s: %w", key, err)

@@ -43,10 +43,14 @@ type meta struct {
 	Nonce   string    `json:"n"`
 	State   state     `json:"st,omitempty"`
 	T       time.Time `json:"t"`           // the store's time just before the write
+	Over    string    `json:"o,omitempty"` // the nonce of the value that it replaced, or noValue; not in a dead one
 	Fresh   bool      `json:"i,omitempty"` // written under "absent", or a blob record's (re)installation: the deadline rule applies
 }
 
 func (m *meta) base() *meta { return m }
+
+// noValue is in place of a nonce where there was no value.
+const noValue = "-"
 
 type segment struct {
 	ID   data.ID `json:"id"`

@@ -69,10 +69,14 @@ func (e *Env) swap(r *raw, change map[string]any) (bool, error) {
 	}
 	delete(head, "i")
 	store := records{e.call.in}
-	head["v"], head["n"], head["t"] = 1, randomHex(), store.Now().UTC()
+	head["v"], head["n"], head["t"], head["o"] = 1, randomHex(), store.Now().UTC(), r.head["n"]
+	if r.version == "" {
+		head["o"] = "-"
+	}
 	size := 1024
 	if head["st"] == "dead" {
 		delete(head, "segments")
+		delete(head, "o")
 		size = 512
 	}
 	text, err := json.Marshal(head)

@@ -340,6 +340,10 @@ func storeBugs() []Bug {
 `, `	case errors.Is(err, record.ErrNotFound), planted("error-is-404") && errors.Is(err, record.ErrUnavailable):
 		return stored[H]{}, nil
 `),
+		one("lost-answer-is-a-conflict", "a write whose answer was lost counts as one that lost its race, whatever was there between", "middle of one session", store,
+			`base().Over == over {
+`, `base().Over == over || planted("lost-answer-is-a-conflict") && readErr == nil {
+`),
 		one("no-nonce", "values carry no nonce: equal bodies have equal versions", "two blob deletes", store,
 			`	base.Nonce = randomID()
 `, `	base.Nonce = randomID()
