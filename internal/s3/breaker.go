@@ -58,13 +58,6 @@ func (b *breaker) answered() {
 	}
 }
 
-// silent is how long there was no answer.
-func (b *breaker) silent() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return time.Since(b.success)
-}
-
 // failed notes a request that got no answer.
 func (b *breaker) failed(timeout bool, err error) {
 	b.mu.Lock()

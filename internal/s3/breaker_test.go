@@ -176,3 +176,109 @@ func TestBreakerRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestDeadConnection: the first request is never answered, the store is well otherwise, and others are answered. What may be sent again is;
+// nothing opens the breaker.
+func TestDeadConnection(t *testing.T) {
+	body := [][]byte{[]byte("value")}
+	for name, request := range map[string]func(*Client, context.Context) error{
+		"get":    func(c *Client, ctx context.Context) error { _, _, err := c.GetValue(ctx, "k", 10); return err },
+		"list":   func(c *Client, ctx context.Context) error { _, _, err := c.page(ctx, "k", ""); return err },
+		"delete": func(c *Client, ctx context.Context) error { return c.Delete(ctx, "k", "") },
+		"object": func(c *Client, ctx context.Context) error { _, err := c.PutObject(ctx, "k", body, 5); return err },
+		"part": func(c *Client, ctx context.Context) error {
+			_, err := c.UploadPart(ctx, "k", "id", 1, body, 5)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var requests atomic.Int32
+				c := fakeClient(t, func(r *http.Request) (*http.Response, error) {
+					switch {
+					case strings.HasSuffix(r.URL.Path, "/other"):
+						return reply(200, "value"), nil
+					case requests.Add(1) == 1:
+						return hang(r)
+					case r.URL.Query().Has("list-type"):
+						return reply(200, "<ListBucketResult></ListBucketResult>"), nil
+					}
+					return reply(200, "value"), nil
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() {
+					for ctx.Err() == nil {
+						_, _, _ = c.GetValue(ctx, "other", 10)
+						_ = sleep(ctx, time.Second)
+					}
+				}()
+				begin := time.Now()
+				if err := request(c, t.Context()); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begin); took > silentTime || requests.Load() != 2 {
+					t.Errorf("%s, %d requests", took, requests.Load())
+				}
+				if !c.breaker.closed() {
+					t.Error("the breaker is open")
+				}
+			})
+		})
+	}
+}
+
+// TestBodyThatStalls: an answer that has begun, and breaks off, is no sign of a store that is gone.
+func TestBodyThatStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fakeClient(t, func(r *http.Request) (*http.Response, error) {
+			resp := reply(200, "value")
+			resp.Body = io.NopCloser(stalled{r})
+			return resp, nil
+		})
+		if _, _, err := c.GetValue(t.Context(), "k", 10); KindOf(err) != Timeout {
+			t.Errorf("a small object: %v", err)
+		}
+		body, err := c.Get(t.Context(), "k", 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(body); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("a body: %v", err)
+		}
+		_ = body.Close()
+		if !c.breaker.closed() {
+			t.Error("the breaker is open")
+		}
+	})
+}
+
+// stalled is a body without a byte.
+type stalled struct{ r *http.Request }
+
+func (s stalled) Read([]byte) (int, error) {
+	<-s.r.Context().Done()
+	return 0, s.r.Context().Err()
+}
+
+// TestBreakerThrottled: a store that was gone, and asks for fewer requests, is there again.
+func TestBreakerThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Bool
+		c := fakeClient(t, func(r *http.Request) (*http.Response, error) {
+			if back.Load() {
+				return fault(503, "SlowDown"), nil
+			}
+			return hang(r)
+		})
+		_, _, _ = c.GetValue(t.Context(), "k", 10)
+		if c.breaker.closed() {
+			t.Fatal("the breaker is closed")
+		}
+		back.Store(true)
+		time.Sleep(breakerProbe)
+		if _, _, err := c.GetValue(t.Context(), "k", 10); KindOf(err) != Throttled || !c.breaker.closed() {
+			t.Errorf("%v, closed: %t", err, c.breaker.closed())
+		}
+	})
+}

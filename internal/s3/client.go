@@ -191,9 +191,6 @@ func (c *Client) Server() string {
 	return ""
 }
 
-// Silent is how long the store has not answered, a long time before the first answer.
-func (c *Client) Silent() time.Duration { return c.breaker.silent() }
-
 // Log is the logger that the client was given.
 func (c *Client) Log() *slog.Logger { return c.log }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 )
@@ -14,12 +15,13 @@ type op struct {
 	name     string
 	attempts int           // 1: never repeated
 	attempt  time.Duration // longest wait for the first progress of one attempt
-	total    time.Duration // no attempt begins, nor waits for its first progress, after this
+	progress bool          // and of any later progress of its body: stallTime; else attempt is all that there is for body and answer
+	total    time.Duration // no attempt begins after this, nor any other than the first while the breaker is open
 }
 
 const (
-	metadataTime = 4800 * time.Millisecond // a small request with its retries: the client is answered within 5 s
-	writeTime    = 4300 * time.Millisecond // the answer to a conditional write: the caller looks, within 5 s too
+	silentTime   = 4800 * time.Millisecond // how long a store that answers nobody is waited for: the client is answered within 5 s
+	metadataTime = 4300 * time.Millisecond // the answer to a small request: after a write that was not answered the caller looks
 	hedgeTime    = 2 * time.Second         // a read without an answer is sent again beside the first
 	stepTime     = 2 * time.Second         // a step that takes no time at a store that is well: connecting, a small body that has begun
 	stallTime    = 10 * time.Second        // a body without a byte for so long is broken
@@ -34,12 +36,12 @@ const (
 
 // metadata is a small request that may be repeated.
 func metadata(name string) op {
-	return op{name: name, attempts: maxAttempts, attempt: metadataTime, total: metadataTime}
+	return op{name: name, attempts: maxAttempts, attempt: metadataTime, total: silentTime}
 }
 
 // once is a request with a body of size bytes, none for most, that is sent at most once.
 func once(name string, size int64) op {
-	within := writeTime + transferTime(size)
+	within := metadataTime + transferTime(size)
 	return op{name: name, attempts: 1, attempt: within, total: within}
 }
 
@@ -59,18 +61,9 @@ func (o op) limit(failure *Error) int {
 // seconds, so that a store that hangs is noticed as with any small request.
 func upload(name string, size int64) op {
 	if size <= smallBody {
-		within := metadataTime + transferTime(size)
-		return op{name: name, attempts: maxAttempts, attempt: within, total: within}
+		return op{name: name, attempts: maxAttempts, attempt: metadataTime + transferTime(size), total: silentTime + transferTime(size)}
 	}
-	return op{name: name, attempts: maxAttempts, attempt: stallTime, total: 60*time.Second + transferTime(size)}
-}
-
-// answerTime is how long the answer to a body of size bytes that may be sent again is waited for once its last byte is on the way.
-func answerTime(size int64) time.Duration {
-	if size <= smallBody {
-		return metadataTime + transferTime(size)
-	}
-	return stallTime + transferTime(size)
+	return op{name: name, attempts: maxAttempts, attempt: stallTime, progress: true, total: 60*time.Second + transferTime(size)}
 }
 
 func transferTime(size int64) time.Duration {
@@ -87,14 +80,14 @@ func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("%s: %w", o.name, err)
 		}
-		ok, probing := c.breaker.allow()
-		if !ok && last != nil {
+		if last != nil && !c.breaker.closed() {
 			return last
 		}
+		ok, probing := c.breaker.allow()
 		if !ok {
 			return &Error{Op: o.name, Kind: NotSent, Err: errBreakerOpen}
 		}
-		w := newWatch(ctx, min(o.attempt, o.total-time.Since(begin)))
+		w := newWatch(ctx, o.attempt)
 		err := send(w)
 		if err == nil {
 			c.breaker.answered()
@@ -113,7 +106,7 @@ func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
 			refreshed = true
 			continue
 		}
-		if try >= o.limit(failure) || probing || !failure.answered() && !c.retries.spend() {
+		if try >= o.limit(failure) || probing || !c.breaker.closed() || !failure.answered() && !c.retries.spend() {
 			return failure
 		}
 		last = failure
@@ -135,7 +128,7 @@ func (c *Client) failure(ctx context.Context, name string, w *watch, err error) 
 	}
 	if w.timedOut() {
 		f := &Error{Op: name, Kind: Timeout, Err: errTimeout}
-		c.breaker.failed(true, f)
+		c.breaker.failed(!w.answered, f)
 		// The other idle connections may be as dead as this one was.
 		c.transport.CloseIdleConnections()
 		return f, nil
@@ -146,12 +139,17 @@ func (c *Client) failure(ctx context.Context, name string, w *watch, err error) 
 	}
 	switch f.Kind {
 	case Unavailable, NotSent:
-		c.breaker.failed(false, f)
-	case Throttled: // neither dead nor well
+		c.breaker.failed(isTimeout(err), f)
 	default:
 		c.breaker.answered()
 	}
 	return f, nil
+}
+
+// isTimeout reports whether a step of a connection took too long: to dial, or to agree on TLS.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // backoff is exponential with full jitter.

@@ -156,7 +156,7 @@ func TestPayload(t *testing.T) {
 	w := newWatch(t.Context(), time.Hour)
 	defer w.stop()
 	chunks := [][]byte{[]byte("ab"), []byte("c"), {}, []byte("defg")}
-	p := newPayload(w, chunks, 7, time.Hour, time.Hour)
+	p := newPayload(op{progress: true}, w, chunks, 7)
 	for range 2 {
 		if got, err := io.ReadAll(iotestOneByte{p}); err != nil || string(got) != "abcdefg" {
 			t.Fatalf("read %q, %v", got, err)

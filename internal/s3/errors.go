@@ -78,6 +78,12 @@ func KindOf(err error) Kind {
 	return Unavailable
 }
 
+// Answered reports whether a failed request was answered at all: the store was there a moment ago.
+func Answered(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status != 0
+}
+
 // IsContext reports whether err is the caller's own context ending, so that it says nothing of the store.
 func IsContext(err error) bool {
 	var e *Error

@@ -49,8 +49,9 @@ func (c *Client) CreateUpload(ctx context.Context, key string) (string, error) {
 // keeps no reference to the chunks once it has returned. Kinds: NoUpload.
 func (c *Client) UploadPart(ctx context.Context, key, id string, number int32, chunks [][]byte, size int64) (Part, error) {
 	part := Part{Number: number}
-	err := c.do(ctx, upload("UploadPart", size), func(w *watch) error {
-		body := newPayload(w, chunks, size, stallTime, answerTime(size))
+	o := upload("UploadPart", size)
+	err := c.do(ctx, o, func(w *watch) error {
+		body := newPayload(o, w, chunks, size)
 		defer body.detach()
 		out, err := c.sdk.UploadPart(w.ctx, &s3.UploadPartInput{
 			Bucket: c.bucket(), Key: c.key(key),

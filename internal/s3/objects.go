@@ -86,7 +86,7 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 func (c *Client) Head(ctx context.Context, key string) (Info, error) {
 	var info Info
 	err := c.do(ctx, metadata(opHeadObject), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
-		out, err := hedged(c, w, opHeadObject, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
+		out, err := hedged(c, w, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
 			return c.sdk.HeadObject(ctx, &s3.HeadObjectInput{Bucket: c.bucket(), Key: c.key(key)})
 		}, func(*s3.HeadObjectOutput) {})
 		if err != nil {
@@ -127,7 +127,7 @@ func (c *Client) PutValue(ctx context.Context, key string, value []byte, cond Co
 	}
 	in.IfNoneMatch, in.IfMatch = cond.headers()
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)), o.attempt)
+	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)))
 }
 
 // PutObject writes an object of size bytes from chunks, repeated where that may help. It keeps no
@@ -140,13 +140,13 @@ func (c *Client) PutObject(ctx context.Context, key string, chunks [][]byte, siz
 		StorageClass:  c.storageClass(),
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, upload(opPutObject, size), in, chunks, size, answerTime(size), unsigned)
+	return c.put(ctx, upload(opPutObject, size), in, chunks, size, unsigned)
 }
 
-func (c *Client) put(ctx context.Context, o op, in *s3.PutObjectInput, chunks [][]byte, size int64, after time.Duration, options ...func(*s3.Options)) (Info, error) {
+func (c *Client) put(ctx context.Context, o op, in *s3.PutObjectInput, chunks [][]byte, size int64, options ...func(*s3.Options)) (Info, error) {
 	var info Info
 	err := c.do(ctx, o, func(w *watch) error {
-		body := newPayload(w, chunks, size, o.attempt, after)
+		body := newPayload(o, w, chunks, size)
 		defer body.detach()
 		in.Body = body
 		out, err := c.sdk.PutObject(w.ctx, in, options...)

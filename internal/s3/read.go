@@ -108,7 +108,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	if cause := b.ctx.Err(); cause != nil {
 		return n, cause
 	}
-	b.client.breaker.failed(b.watch.timedOut(), errShort)
+	b.client.breaker.failed(false, errShort)
 	return n, io.ErrUnexpectedEOF
 }
 

@@ -14,6 +14,8 @@ type watch struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	kept   bool // the request's body outlives the call and owns the watch
+
+	answered bool // the answer has begun
 }
 
 func newWatch(ctx context.Context, within time.Duration) *watch {
@@ -25,6 +27,12 @@ func newWatch(ctx context.Context, within time.Duration) *watch {
 
 // expect asks for the next progress within d from now.
 func (w *watch) expect(d time.Duration) { w.timer.Reset(d) }
+
+// child returns a context of one of several requests, and what ends it; the watch ends it in any case.
+func (w *watch) child() (context.Context, context.CancelFunc) { return context.WithCancel(w.ctx) }
+
+// began notes that the store has answered, if err is nil.
+func (w *watch) began(err error) { w.answered = w.answered || err == nil }
 
 // pause stops waiting until the next expect.
 func (w *watch) pause() { w.timer.Stop() }
@@ -41,7 +49,7 @@ func (w *watch) timedOut() bool { return errors.Is(context.Cause(w.ctx), errTime
 // more, although the transport may still hold the payload.
 type payload struct {
 	watch *watch
-	stall time.Duration // longest pause of the transport between two reads
+	stall time.Duration // longest pause of the transport between two reads; 0: the watch goes on as it began
 	after time.Duration // longest wait for the answer after the last byte
 
 	mu     sync.Mutex
@@ -52,8 +60,13 @@ type payload struct {
 	within int // its offset in that chunk
 }
 
-func newPayload(w *watch, chunks [][]byte, size int64, stall, after time.Duration) *payload {
-	return &payload{watch: w, chunks: chunks, size: size, stall: stall, after: after}
+// newPayload is the body of an attempt of o.
+func newPayload(o op, w *watch, chunks [][]byte, size int64) *payload {
+	p := &payload{watch: w, chunks: chunks, size: size}
+	if o.progress {
+		p.stall, p.after = stallTime, stallTime+transferTime(size)
+	}
+	return p
 }
 
 var errDetached = errors.New("the request has ended")
@@ -74,14 +87,20 @@ func (p *payload) Read(b []byte) (int, error) {
 		}
 	}
 	if p.offset < p.size {
-		p.watch.expect(p.stall)
+		p.expect(p.stall)
 		return n, nil
 	}
-	p.watch.expect(p.after)
+	p.expect(p.after)
 	if n > 0 || len(b) == 0 {
 		return n, nil
 	}
 	return 0, io.EOF
+}
+
+func (p *payload) expect(d time.Duration) {
+	if p.stall > 0 {
+		p.watch.expect(d)
+	}
 }
 
 // Seek is what the SDK needs to learn the length and to read twice where it signs the payload.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -26,25 +27,29 @@ type health struct {
 
 func newHealth() *health { return &health{born: time.Now()} }
 
-// answered notes that the store answered so long ago.
-func (h *health) answered(ago time.Duration) { h.seen.Store(int64(time.Since(h.born) - ago)) }
+// answered notes that the store answered.
+func (h *health) answered() { h.seen.Store(int64(time.Since(h.born))) }
 
 // silentFor is how long the store has not answered.
 func (h *health) silentFor() time.Duration {
 	return time.Since(h.born) - time.Duration(h.seen.Load())
 }
 
-// watch asks every probeInterval until ctx ends; probe says how long ago the store answered. One late answer changes nothing: readiness goes
-// after unreadyAfter without any, and comes back with the first.
-func (h *health) watch(ctx context.Context, probe func(context.Context) (time.Duration, error)) {
+// watch asks the store every probeInterval until ctx ends, and does not wait for one answer before it asks again. One late answer
+// changes nothing: readiness goes after unreadyAfter without any, and comes back with the first.
+func (h *health) watch(ctx context.Context, probe func(context.Context) error) {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
+	var probes sync.WaitGroup
+	defer probes.Wait()
 	for {
-		probeCtx, cancel := context.WithTimeout(ctx, probeTimeout)
-		if ago, err := probe(probeCtx); err == nil {
-			h.answered(ago)
-		}
-		cancel()
+		probes.Go(func() {
+			probeCtx, cancel := context.WithTimeout(ctx, probeTimeout)
+			defer cancel()
+			if probe(probeCtx) == nil {
+				h.answered()
+			}
+		})
 		select {
 		case <-ctx.Done():
 			return

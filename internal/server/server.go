@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"holdfast/internal/api"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/record"
@@ -136,7 +138,7 @@ func (s *Server) open(ctx context.Context) error {
 		r = registry.NewRoutes(r, routes)
 	}
 	s.api.Store(api.New(r, api.Config{Progress: s.cfg.Progress, NoDelete: s.cfg.NoDelete}, s.log))
-	s.health.answered(0)
+	s.health.answered()
 	s.health.started.Store(true)
 	return nil
 }
@@ -231,13 +233,16 @@ func (s *Server) work(ctx context.Context) {
 		}
 		beside.Go(func() { st.meetOthers(ctx, judge) })
 	}
-	s.health.watch(ctx, func(ctx context.Context) (longest time.Duration, err error) {
-		for _, st := range s.stores {
-			ago, failed := st.answered(ctx)
-			longest, err = max(longest, ago), errors.Join(err, failed)
-		}
-		return longest, err
-	})
+	s.health.watch(ctx, s.answers)
+}
+
+// answers asks all stores at once whether they answer.
+func (s *Server) answers(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, st := range s.stores {
+		g.Go(func() error { return st.answers(gctx) })
+	}
+	return g.Wait()
 }
 
 // judge acts on the outcome of a test in the background: a store that fails one must not be used any more.

@@ -48,19 +48,14 @@ func (s *store) close() error {
 	return errors.Join(errs...)
 }
 
-// answered returns how long ago the store answered, or makes one small request when that is long. A store that asks for fewer requests
-// is busy, not out of reach: taking every replica out of service for it would help nobody.
-func (s *store) answered(ctx context.Context) (time.Duration, error) {
-	if s.client != nil {
-		if ago := s.client.Silent(); ago < probeInterval {
-			return ago, nil
-		}
-	}
+// answers makes one small request. A store that asks for fewer requests is busy, not out of reach: taking
+// every replica out of service for it would help nobody.
+func (s *store) answers(ctx context.Context) error {
 	_, err := s.records.Get(ctx, probeKey)
 	if err != nil && s.client != nil && s3.KindOf(err) == s3.Throttled {
-		return 0, nil
+		return nil
 	}
-	return 0, err
+	return err
 }
 
 // openStore opens one store. Errors: ErrRefused for what an operator must change, record.ErrUnavailable

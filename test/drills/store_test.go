@@ -26,8 +26,8 @@ func TestD14Slow(t *testing.T) {
 	least, most := pick(size, 20*time.Millisecond, 0), pick(size, 300*time.Millisecond, 4*time.Second)
 	var asked, calls [2]int // before the fault, and with it
 	r := perform(t, drill{
-		id: "D14", hold: pick(size, 4*time.Second, time.Minute),
-		load: func(o *load.Options) { o.Clients = pick(size, 8, 48) },
+		id: "D14", hold: pick(size, 4*time.Second, 90*time.Second),
+		load: func(o *load.Options) { o.Clients = pick(size, 8, 24) },
 		inject: func(r *run) {
 			asked[0], calls[0] = r.asked()-r.result.Faults["calls"], r.load.History.Len()
 			r.everywhere(fault.Rule{Fault: fault.Delay(least, most)})

@@ -235,7 +235,7 @@ func TestGetFaults(t *testing.T) {
 		{"no bucket", []s3test.Fault{s3test.Answer(404, "NoSuchBucket")}, record.ErrUnavailable, 1},
 		{"403", []s3test.Fault{s3test.Answer(403, "AccessDenied")}, record.ErrUnavailable, 1},
 		{"no such key", []s3test.Fault{s3test.Answer(404, "NoSuchKey")}, record.ErrNotFound, 1},
-		{"hangs", always(s3test.Hang), record.ErrUnavailable, 2}, // two time-outs open the breaker
+		{"hangs", always(s3test.Hang), record.ErrUnavailable, 2}, // the second beside the first
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

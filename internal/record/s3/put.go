@@ -87,7 +87,7 @@ type write struct {
 }
 
 func (w *write) run(caller context.Context) (record.Stamp, error) {
-	within := silence + 2*time.Duration(len(w.value))*time.Second/writeRate // there, and back when it looks
+	within := silence + time.Duration(len(w.value))*time.Second/writeRate
 	begin := time.Now()
 	var last error
 	for try := range writeTry {
@@ -103,7 +103,7 @@ func (w *write) run(caller context.Context) (record.Stamp, error) {
 			return record.Stamp{}, w.fail(caller, err)
 		}
 		last = err
-		if s3.KindOf(err) != s3.Timeout {
+		if s3.Answered(err) {
 			since = time.Now()
 		}
 		seen, held, err := w.look(caller, since.Add(within))

@@ -63,7 +63,7 @@ func pushBugs() []Bug {
 			`		if err := again.check(ctx, p.manifest); err != nil {
 `, `		if err := again.check(ctx, p.manifest); err != nil && !planted("no-second-look-at-references") {
 `),
-		one("no-last-look", "the manifest is not looked at after the tags were set", "after the delete", push,
+		one("no-last-look", "the manifest is not looked at after the tags were set", "new tag that is read after the delete", push,
 			`	return p.lives(ctx)
 }
 
