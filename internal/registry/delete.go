@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,9 +31,9 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 	return errContended("delete a tag")
 }
 
-// DeleteManifest implements Manifests. The tags go first, so that no tag names a manifest that is dead. Once it is dead, every tag
-// that it ever had is written, and its subject's referrers are: what pushes that saw it alive have written by then goes as well,
-// and what they are about to write fails. After a cut the delete may be sent again.
+// DeleteManifest implements Manifests. Once the manifest is dead, every tag that it ever had is written, and its subject's referrers are: what
+// pushes that saw it alive have written by then goes as well, and what they are about to write fails. These steps go on when the
+// client leaves; after a crash the delete may be sent again.
 func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.Digest) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
@@ -50,15 +49,6 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 	if err != nil {
 		return err
 	}
-	var seen sync.Map // oci.Tag to stored[tagHead]
-	err = l.eachTagOf(ctx, repo, d, func(ctx context.Context, name oci.Tag) error {
-		tag, err := l.buryTagOf(ctx, repo, name, d)
-		seen.Store(name, tag)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	for range rounds(ctx) {
 		head := manifestHead{MediaType: m.Head.MediaType, Epoch: m.Head.Epoch, Generation: m.Head.Generation}
 		head.State = dead
@@ -67,51 +57,44 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 		}
 		var now stored[manifestHead]
 		if now, err = write(ctx, l, key, m, head, nil, false); err == nil {
-			return l.afterManifest(ctx, repo, d, head, &seen)
+			return l.afterManifest(ctx, repo, d, head)
 		}
 		if !isConflict(err) {
 			return err
 		}
 		if m = now; !m.present() {
-			return l.afterManifest(ctx, repo, d, m.Head, &seen) // another delete came first; it may die before its last steps
+			return l.afterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
 		}
 	}
 	return errContended("delete a manifest")
 }
 
-// afterManifest makes a manifest's death known: pushes that saw it alive look again, tags that they set go
-// as well, and its subject no longer lists it. seen has tags as they were before.
-func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead, seen *sync.Map) error {
+// afterManifest makes a manifest's death known: pushes that saw it alive look again, its tags go, and its subject no longer lists it.
+func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead) error {
+	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
+	defer cancel()
 	if err := l.raiseFence(ctx, repo); err != nil {
 		return err
 	}
-	err := l.eachTagOf(ctx, repo, d, func(ctx context.Context, name oci.Tag) error {
-		before, known := seen.Load(name)
-		if !known {
-			return l.passTag(ctx, repo, name, d, head.Generation, nil)
-		}
-		tag := before.(stored[tagHead])
-		return l.passTag(ctx, repo, name, d, head.Generation, &tag)
-	})
-	if err != nil || head.Subject == "" {
+	if err := l.passTags(ctx, repo, d, head.Generation); err != nil || head.Subject == "" {
 		return err
 	}
 	return l.dropReferrer(ctx, repo, head.Subject, d, head.Generation)
 }
 
-// redelete answers a delete of what is not there. A young tombstone may be of a delete that died half
-// way: its last steps are done once more.
+// redelete answers a delete of what is not there. A tombstone may be of a delete that died half way: its last steps are done
+// once more.
 func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest, m stored[manifestHead]) error {
-	if m.is(dead) && l.records.Now().Sub(m.Modified) < l.ages.Request {
-		if err := l.afterManifest(ctx, repo, d, m.Head, &sync.Map{}); err != nil {
+	if m.is(dead) {
+		if err := l.afterManifest(ctx, repo, d, m.Head); err != nil {
 			return err
 		}
 	}
 	return errManifestUnknown(oci.Reference{Digest: d})
 }
 
-// eachTagOf calls do, in parallel, for every tag that ever held a manifest: its markers name them.
-func (l *Local) eachTagOf(ctx context.Context, repo oci.Repository, d oci.Digest, do func(context.Context, oci.Tag) error) error {
+// passTags passes every tag that a manifest ever had: its markers name them.
+func (l *Local) passTags(ctx context.Context, repo oci.Repository, d oci.Digest, ended string) error {
 	prefix := markerPrefix(repo, d)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -120,7 +103,7 @@ func (l *Local) eachTagOf(ctx context.Context, repo oci.Repository, d oci.Digest
 			return fmt.Errorf("registry: list %s: %w", prefix, joinWait(g, err))
 		}
 		name := oci.Tag(strings.TrimPrefix(string(entry.Key), string(prefix)))
-		g.Go(func() error { return do(gctx, name) })
+		g.Go(func() error { return l.passTag(gctx, repo, name, d, ended) })
 	}
 	return g.Wait()
 }
@@ -133,44 +116,21 @@ func joinWait(g *errgroup.Group, err error) error {
 	return err
 }
 
-// buryTagOf buries a tag that holds a manifest, and returns the tag as it is then.
-func (l *Local) buryTagOf(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest) (stored[tagHead], error) {
-	tag, err := read[tagHead](ctx, l, tagKey(repo, name))
-	for range rounds(ctx) {
-		if err != nil && !isConflict(err) {
-			return tag, err
-		}
-		if !tag.present() || tag.Head.Digest != d {
-			return tag, nil
-		}
-		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil {
-			return tag, nil
-		}
-	}
-	return tag, errContended("delete a tag")
-}
-
-// passTag writes a tag, as it was read before or else is read now, once a life of its manifest has ended: a tag that was set in a life
-// that is over is buried, any other only gets a new version, so that a push that read it during that life
-// cannot set it any more without looking at the manifest.
-func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ended string, before *stored[tagHead]) error {
+// passTag writes a tag once a life of its manifest has ended: a tag that was set in a life that is over is buried, one that names another
+// manifest, or nothing, only gets a new version, so that a push that read it during that life cannot set it any
+// more without looking at the manifest.
+func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ended string) error {
 	key := tagKey(repo, name)
-	var tag stored[tagHead]
-	var err error
-	if before != nil {
-		tag = *before
-	} else {
-		tag, err = read[tagHead](ctx, l, key)
-	}
+	tag, err := read[tagHead](ctx, l, key)
 	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return err
 		}
 		switch {
 		case tag.present() && tag.Head.Digest == d:
-			var over bool
-			if over, err = l.isOver(ctx, repo, tag, ended); err != nil || !over {
-				return err
+			over, lookErr := l.isOver(ctx, repo, d, tag.Head.Generation, ended)
+			if lookErr != nil || !over {
+				return lookErr // set since, in a life that goes on
 			}
 			tag, err = l.buryTag(ctx, repo, name, tag)
 		case tag.is(live, dead):
@@ -185,13 +145,14 @@ func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, 
 	return errContended("delete a tag")
 }
 
-// isOver reports whether a tag was set in a life of its manifest that is over: the one that has just ended, or another.
-func (l *Local) isOver(ctx context.Context, repo oci.Repository, tag stored[tagHead], ended string) (bool, error) {
-	if tag.Head.Generation == ended {
+// isOver reports whether a life of a manifest is over: it is the one that has just ended, or the manifest is not in it. No life
+// comes back.
+func (l *Local) isOver(ctx context.Context, repo oci.Repository, d oci.Digest, life, ended string) (bool, error) {
+	if life == ended {
 		return true, nil
 	}
-	m, err := read[manifestHead](ctx, l, manifestKey(repo, tag.Head.Digest))
-	return !m.present() || m.Head.Generation != tag.Head.Generation, err
+	m, err := read[manifestHead](ctx, l, manifestKey(repo, d))
+	return !m.present() || m.Head.Generation != life, err
 }
 
 // buryTag swaps a tag to a tombstone that says what it named.

@@ -298,15 +298,30 @@ func (p *push) tagValue(ctx context.Context, old stored[tagHead]) (tagHead, []by
 	return head, p.in.Body
 }
 
-// withdraw buries the tags that this push set, and that nobody has set since, and takes the manifest out of its subject's referrers. The
-// delete does it too, unless it dies.
+// unset buries a tag, unless it was set since in another life or to another manifest.
+func (p *push) unset(ctx context.Context, t *pushedTag) error {
+	var err error
+	tag := t.tag
+	for range rounds(ctx) {
+		if !tag.present() || tag.Head.Digest != p.digest || tag.Head.Generation != p.stored.Head.Generation {
+			return nil
+		}
+		if tag, err = p.l.buryTag(ctx, p.repo, t.name, tag); err == nil || !isConflict(err) {
+			return err
+		}
+	}
+	return errContended("delete a tag")
+}
+
+// withdraw buries the tags that this push set and takes the manifest out of its subject's referrers. The delete does it too, unless
+// it dies.
 func (p *push) withdraw(ctx context.Context) error {
 	for i := range p.tags {
 		t := &p.tags[i]
 		if !t.set {
 			continue
 		}
-		if _, err := p.l.buryTag(ctx, p.repo, t.name, t.tag); err != nil && !isConflict(err) {
+		if err := p.unset(ctx, t); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ func (p *push) lookAtReferrers(ctx context.Context) (err error) {
 	if p.others, err = read[referrersHead](ctx, p.l, key); err != nil {
 		return err
 	}
-	list := p.enter(strings.Repeat("0", 32))(slices.Clone(p.others.Head.List))
+	list := p.enter(strings.Repeat("0", 32), slices.Clone(p.others.Head.List))
 	return checkRoom(p.manifest.Subject.Digest, referrersHead{List: list})
 }
 
@@ -28,8 +28,8 @@ func checkRoom(subject oci.Digest, head referrersHead) error {
 	return nil
 }
 
-// enter returns the change that enters the manifest, in one of its lives, into a list of referrers.
-func (p *push) enter(generation string) func([]referrer) []referrer {
+// enter enters the manifest, in one of its lives, into a list of referrers.
+func (p *push) enter(generation string, list []referrer) []referrer {
 	entry := referrer{Generation: generation, Descriptor: oci.Descriptor{
 		MediaType:    p.manifest.MediaType,
 		Digest:       p.digest,
@@ -37,15 +37,13 @@ func (p *push) enter(generation string) func([]referrer) []referrer {
 		ArtifactType: p.manifest.ArtifactType,
 		Annotations:  p.manifest.Annotations,
 	}}
-	return func(list []referrer) []referrer {
-		for i, r := range list {
-			if r.Descriptor.Digest == p.digest {
-				list[i] = entry
-				return list
-			}
+	for i, r := range list {
+		if r.Descriptor.Digest == p.digest {
+			list[i] = entry
+			return list
 		}
-		return append(list, entry)
 	}
+	return append(list, entry)
 }
 
 // refer enters the manifest into its subject's referrers.
@@ -53,41 +51,54 @@ func (p *push) refer(ctx context.Context) error {
 	if p.manifest.Subject == nil {
 		return nil
 	}
-	return p.l.changeReferrers(ctx, p.repo, p.manifest.Subject.Digest, p.others, p.enter(p.stored.Head.Generation), p.lives)
+	looked := false
+	return p.l.changeReferrers(ctx, p.repo, p.manifest.Subject.Digest, p.others, func(list []referrer) ([]referrer, error) {
+		if looked { // and somebody has changed the list since
+			if err := p.lives(ctx); err != nil {
+				return nil, err
+			}
+		}
+		looked = true
+		return p.enter(p.stored.Head.Generation, list), nil
+	})
 }
 
-// dropReferrer takes the entry of one life of a manifest out of a subject's referrers. It writes the list also when the entry is
-// not there, so that a push that read it before, and is about to enter it, looks again.
-func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, d oci.Digest, generation string) error {
+// dropReferrer takes the entry of a manifest out of a subject's referrers when its life has ended. It writes the list also when there is
+// none, so that a push that read the list before, and is about to enter the manifest, looks again.
+func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, d oci.Digest, ended string) error {
 	old, err := read[referrersHead](ctx, l, referrersKey(repo, subject))
 	if err != nil {
 		return err
 	}
-	return l.changeReferrers(ctx, repo, subject, old, func(list []referrer) []referrer {
-		return slices.DeleteFunc(list, func(r referrer) bool {
-			return r.Descriptor.Digest == d && r.Generation == generation
-		})
-	}, nil)
+	return l.changeReferrers(ctx, repo, subject, old, func(list []referrer) ([]referrer, error) {
+		i := slices.IndexFunc(list, func(r referrer) bool { return r.Descriptor.Digest == d })
+		if i < 0 {
+			return list, nil
+		}
+		over, err := l.isOver(ctx, repo, d, list[i].Generation, ended)
+		if over {
+			list = slices.Delete(list, i, i+1)
+		}
+		return list, err
+	})
 }
 
-// changeReferrers swaps a subject's referrers, which were read as old at any time before. change may change its argument. After
-// each lost race check, if not nil, says whether to go on.
-func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) []referrer, check func(context.Context) error) error {
+// changeReferrers swaps a subject's referrers, which were read as old at any time before. change is called again after each lost
+// race, and may change its argument.
+func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) ([]referrer, error)) error {
 	key := referrersKey(repo, subject)
-	var err error
 	for range rounds(ctx) {
-		head := referrersHead{List: change(slices.Clone(old.Head.List))}
+		list, err := change(slices.Clone(old.Head.List))
+		if err != nil {
+			return err
+		}
+		head := referrersHead{List: list}
 		if err := checkRoom(subject, head); err != nil {
 			return err
 		}
 		old, err = write(ctx, l, key, old, head, nil, false)
 		if err == nil || !isConflict(err) {
 			return err
-		}
-		if check != nil {
-			if err := check(ctx); err != nil {
-				return err
-			}
 		}
 	}
 	return errContended(fmt.Sprintf("change the referrers of %s", subject))

@@ -18,14 +18,14 @@ func errManifestUnknown(ref oci.Reference) error {
 // Resolve implements Manifests with one request; by tag with two when the manifest has more than 256 KiB.
 func (l *Local) Resolve(ctx context.Context, repo oci.Repository, ref oci.Reference) (*Stored, error) {
 	if ref.Digest != "" {
-		return l.resolveDigest(ctx, repo, ref, ref.Digest)
+		return l.resolveDigest(ctx, repo, ref, ref.Digest, "")
 	}
 	tag, err := read[tagHead](ctx, l, tagKey(repo, ref.Tag))
 	if err != nil {
 		return nil, err
 	}
 	for tag.present() && tag.Head.Size > inlineBytes {
-		found, err := l.resolveDigest(ctx, repo, ref, tag.Head.Digest)
+		found, err := l.resolveDigest(ctx, repo, ref, tag.Head.Digest, tag.Head.Generation)
 		if !errors.Is(err, oci.ErrManifestUnknown) {
 			return found, err
 		}
@@ -44,12 +44,13 @@ func (l *Local) Resolve(ctx context.Context, repo oci.Repository, ref oci.Refere
 	return verified(tag.Head.Digest, tag.Head.MediaType, tag.Body)
 }
 
-func (l *Local) resolveDigest(ctx context.Context, repo oci.Repository, ref oci.Reference, d oci.Digest) (*Stored, error) {
+// resolveDigest reads a manifest, in one of its lives or, for "", in any.
+func (l *Local) resolveDigest(ctx context.Context, repo oci.Repository, ref oci.Reference, d oci.Digest, life string) (*Stored, error) {
 	m, err := read[manifestHead](ctx, l, manifestKey(repo, d))
 	if err != nil {
 		return nil, err
 	}
-	if !m.present() {
+	if !m.present() || life != "" && m.Head.Generation != life {
 		return nil, errManifestUnknown(ref)
 	}
 	return verified(d, m.Head.MediaType, m.Body)

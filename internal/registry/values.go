@@ -92,7 +92,7 @@ type tagHead struct {
 	Previous   []previous `json:"previous,omitempty"` // newest first, at most keptPrevious
 }
 
-// asPrevious is what the history keeps of a tag: since when it named the digest, or for a tombstone, when it was removed.
+// asPrevious is what the history keeps of a tag: since when it named the digest, or for a tombstone, when that was written.
 func (h *tagHead) asPrevious() previous {
 	since := h.Pushed
 	if since.IsZero() {

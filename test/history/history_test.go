@@ -150,7 +150,7 @@ var visible = []struct {
 	{"session-overwritten", 1, 20 * time.Second, 4 * time.Minute, false},
 	{"cancelled-goes-on", 1, 20 * time.Second, 4 * time.Minute, false},
 	{"tag-set-without-a-look", 1, 20 * time.Second, 4 * time.Minute, false},
-	{"tags-looked-at-once", 1, 40 * time.Second, 8 * time.Minute, false},
+	{"tag-not-touched", 1, 40 * time.Second, 8 * time.Minute, false},
 	{"no-fence-read", 1, 40 * time.Second, 8 * time.Minute, false},
 	{"delete-without-second-look", 1, 40 * time.Second, 8 * time.Minute, false},
 	{"referrer-of-any-life", 1, 40 * time.Second, 8 * time.Minute, false},

@@ -145,7 +145,7 @@ func PushManifest(replica int, repo oci.Repository, m *Manifest, tags ...oci.Tag
 	return Call{Name: name, Replica: replica, Do: func(e *Env) {
 		_, err := e.Registry.PushManifest(e.Ctx, repo, registry.Push{Body: body, Tags: tags})
 		v := unknown
-		if !errors.Is(err, registry.ErrDeleted) || !e.world.isDeleted(m) {
+		if !errors.Is(err, registry.ErrDeleted) || !e.world.isDeletedSince(manifestObject(repo, m.Name), e.call.began) {
 			v = e.judge(err)
 		}
 		if v == refused {
@@ -212,7 +212,8 @@ func GetReferrer(replica int, repo oci.Repository, subject, m *Manifest) Call {
 	return Call{Name: fmt.Sprintf("get the referrers of %s of %s", subject.Name, repo), Replica: replica, Do: func(e *Env) {
 		list, err := e.Registry.Referrers(e.Ctx, repo, subject.Digest())
 		listed := slices.ContainsFunc(list, func(d oci.Descriptor) bool { return d.Digest == m.Digest() })
-		if e.judge(err) == ok && !listed && e.world.stands(manifestObject(repo, m.Name)) {
+		object := manifestObject(repo, m.Name)
+		if e.judge(err) == ok && !listed && e.world.stands(object) && !e.world.isDeletedSince(object, e.call.began) {
 			e.breaks("%s is not listed, though its push was acknowledged", m.Name)
 		}
 	}}
@@ -239,30 +240,49 @@ func DeleteTag(replica int, repo oci.Repository, t oci.Tag) Call {
 	}}
 }
 
-// deletes notes that a delete of a manifest has begun.
-func (w *world) deletes(m *Manifest) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.vars["delete "+m.Name] = "begun"
+// deletes is what is known of the deletes of one object.
+type deletes struct {
+	underWay int
+	ended    int64 // when the last of them ended
+	finished int64 // when the last of those that ended well began
 }
 
-func (w *world) isDeleted(m *Manifest) bool {
+// noteDelete changes what is known of the deletes of an object.
+func (w *world) noteDelete(object string, change func(*deletes)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.vars["delete "+m.Name] != ""
+	d := w.deletes[object]
+	change(&d)
+	w.deletes[object] = d
+}
+
+// isDeletedSince reports whether a delete of the object was under way at any time since.
+func (w *world) isDeletedSince(object string, since int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.deletes[object]
+	return d.underWay > 0 || d.ended >= since
 }
 
 // DeleteManifest deletes a manifest, and with it every tag that holds it.
 func DeleteManifest(replica int, repo oci.Repository, m *Manifest) Call {
 	d := m.Digest()
 	return Call{Name: fmt.Sprintf("delete manifest %s of %s", m.Name, repo), Replica: replica, Do: func(e *Env) {
-		e.world.deletes(m)
+		object := manifestObject(repo, m.Name)
+		e.world.noteDelete(object, func(d *deletes) { d.underWay++ })
 		v := e.judge(e.Registry.DeleteManifest(e.Ctx, repo, d))
+		e.world.noteDelete(object, func(d *deletes) {
+			d.underWay--
+			d.ended = int64(2*e.world.step + 1)
+			if v != unknown {
+				d.finished = max(d.finished, e.call.began)
+			}
+		})
 		if v == refused {
-			e.saw(fact{object: manifestObject(repo, m.Name), do: doMissing})
+			e.saw(fact{object: object, do: doMissing})
 			return
 		}
-		e.saw(fact{object: manifestObject(repo, m.Name), do: doAbsence, unknown: v == unknown})
+		e.saw(fact{object: object, do: doAbsence, unknown: v == unknown})
 		for _, t := range e.world.scenario.Tags {
 			e.saw(fact{object: tagObject(repo, t), do: doClearIf, arg: m.Name, unknown: v == unknown})
 		}

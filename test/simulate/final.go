@@ -174,9 +174,13 @@ func (w *world) isUnknown(object string) bool {
 	return slices.ContainsFunc(w.history, func(f fact) bool { return f.object == object && f.unknown && f.do != doLeft })
 }
 
-// wasCut reports whether a delete of the object ended in the unknown: its last steps may not have been done.
+// wasCut reports whether a delete of the object ended in the unknown, so that its last steps may not have been done, and no other that
+// began after it has ended well.
 func (w *world) wasCut(object string) bool {
-	return slices.ContainsFunc(w.history, func(f fact) bool { return f.object == object && f.do == doAbsence && f.unknown })
+	late := w.injected[faultLate]+w.injected[faultCrashLate]+w.injected[faultLands] > 0 // it may be done yet
+	return slices.ContainsFunc(w.history, func(f fact) bool {
+		return f.object == object && f.do == doAbsence && f.unknown && (late || w.deletes[object].finished <= f.end)
+	})
 }
 
 // pushedAfterCut reports whether a push set the tag to a manifest, and was acknowledged, after every delete of that which was cut, and

@@ -36,6 +36,7 @@ type world struct {
 	history    []fact
 	facts      map[string]bool // calls that have returned, by name
 	vars       map[string]string
+	deletes    map[string]deletes
 	unknown    []*call // whose outcome is unknown
 	running    int     // clients that have not finished
 	current    int     // the client that went last
@@ -75,7 +76,7 @@ var errCrashed = errors.New("simulate: the replica is dead")
 func newWorld(ctx context.Context, s *Scenario) *world {
 	w := &world{
 		scenario: s, ctx: ctx, free: true, pageSize: max(s.PageSize, 1), current: -1,
-		names: newNames(), vars: map[string]string{}, facts: map[string]bool{},
+		names: newNames(), vars: map[string]string{}, deletes: map[string]deletes{}, facts: map[string]bool{},
 	}
 	if s.PageSize == 0 {
 		w.pageSize = 1000

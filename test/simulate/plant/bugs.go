@@ -138,20 +138,38 @@ func pushBugs() []Bug {
 	if err := p.withdraw(ctx); err != nil {
 `),
 		one("referrer-entered-without-a-look", "a referrer is entered into a list that has changed without a look at its manifest", "referr", refer,
-			`		if check != nil {
-`, `		if check != nil && !planted("referrer-entered-without-a-look") {
-`),
+			`		if looked { // and`, `		if looked && !planted("referrer-entered-without-a-look") { // and`),
 		one("referrers-not-touched", "a delete does not write its subject's referrers when it is not among them", "referr", refer,
-			`		head := referrersHead{List: change(slices.Clone(old.Head.List))}
-`, `		head := referrersHead{List: change(slices.Clone(old.Head.List))}
-		if check == nil && len(head.List) == len(old.Head.List) && planted("referrers-not-touched") {
+			`		head := referrersHead{List: list}
+		if`, `		head := referrersHead{List: list}
+		if planted("referrers-not-touched") && slices.EqualFunc(list, old.Head.List, func(a, b referrer) bool {
+			return a.Generation == b.Generation && a.Descriptor.Digest == b.Descriptor.Digest
+		}) {
 			return nil
 		}
-`),
+		if`),
 		one("referrer-of-any-life", "a delete drops the referrer's entry without comparing its generation", "referrer", refer,
-			`			return r.Descriptor.Digest == d && r.Generation == generation
-`, `			return r.Descriptor.Digest == d && (r.Generation == generation || planted("referrer-of-any-life"))
+			`		if over {
+`, `		if over || planted("referrer-of-any-life") {
 `),
+		one("referrer-of-one-life", "a delete drops the referrer's entry of the life that it has ended, and leaves that of an earlier one", "cut", refer,
+			`		over, err := l.isOver(`, `		if list[i].Generation != ended && planted("referrer-of-one-life") {
+			return list, nil
+		}
+		over, err := l.isOver(`),
+		one("tag-withdrawn-by-version", "a push leaves a tag that another delete has passed since, although its life is over", "passed by another", push,
+			`err == nil || !isConflict(err) {
+			return err
+		}
+	}
+	return errContended("delete a tag")`, `err == nil || !isConflict(err) || planted("tag-withdrawn-by-version") {
+			if isConflict(err) {
+				return nil
+			}
+			return err
+		}
+	}
+	return errContended("delete a tag")`),
 	}
 }
 
@@ -165,13 +183,21 @@ func deleteBugs() []Bug {
 	}
 	prefix := markerPrefix(repo, d)
 `),
-		one("tags-looked-at-once", "a manifest's delete does not look at the tags again after the manifest is dead", "delete", deletes,
-			`		before, known := seen.Load(name)
-`, `		if planted("tags-looked-at-once") {
-			return nil
+		one("tags-passed-before-the-kill", "a manifest's delete passes its tags before the manifest is dead, and once more after it", "read, and pushed again", deletes,
+			`	for range rounds(ctx) {
+		head := manifestHead{`, `	if planted("tags-passed-before-the-kill") {
+		if err := l.passTags(ctx, repo, d, m.Head.Generation); err != nil {
+			return err
 		}
-		before, known := seen.Load(name)
+	}
+	for range rounds(ctx) {
+		head := manifestHead{`),
+		one("redelete-of-the-young", "a repeated delete of a manifest finishes only one that was cut within the hour", "cut", deletes,
+			`	if m.is(dead) {
+`, `	if m.is(dead) && (!planted("redelete-of-the-young") || l.records.Now().Sub(m.Modified) < l.ages.Request) {
 `),
+		one("large-tag-of-any-life", "a tag of a large manifest shows a later life of it than it was set under", "large", resolve,
+			`life != "" && m.Head.Generation != life`, `life != "" && m.Head.Generation != life && !planted("large-tag-of-any-life")`),
 		one("tag-not-touched", "a manifest's delete leaves a tag of it as it is that names another now", "after the delete|before it has ended", deletes,
 			`			tag, err = swap(ctx, l, key, tag, tag.state)
 `, `			if planted("tag-not-touched") && tag.is(live) {
@@ -194,8 +220,8 @@ func deleteBugs() []Bug {
 			tag, err = l.buryTag(ctx, repo, name, tag)
 `),
 		one("tag-of-any-life", "a manifest's delete buries a tag that was set since, in the manifest's next life", "deleted again", deletes,
-			`	if tag.Head.Generation == ended {
-`, `	if tag.Head.Generation == ended || planted("tag-of-any-life") {
+			`	if life == ended {
+`, `	if life == ended || planted("tag-of-any-life") {
 `),
 		one("tag-looked-at-once", "a large manifest that is gone is a 404, though the tag has moved on", "large", resolve,
 			`		if tag.Version == before {
