@@ -12,7 +12,8 @@ import (
 	"holdfast/internal/record"
 )
 
-// DeleteTag implements Manifests with two requests.
+// DeleteTag implements Manifests with two requests, three when the manifest has more than 256 KiB. A tag that readers do not see, because it
+// counts for nothing or the life of its manifest is over, is buried all the same.
 func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
@@ -21,10 +22,20 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 		if err != nil && !isConflict(err) {
 			return err
 		}
-		if !tag.present() {
+		if !tag.exists() || tag.is(dead) {
 			return errManifestUnknown(oci.Reference{Tag: name})
 		}
-		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil {
+		seen := tag.present()
+		if seen && tag.Head.Size > inlineBytes {
+			over, err := l.isOver(ctx, repo, tag.Head.Digest, tag.Head.Generation, "")
+			if err != nil {
+				return err
+			}
+			seen = !over
+		}
+		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil && !seen {
+			return errManifestUnknown(oci.Reference{Tag: name})
+		} else if err == nil {
 			return nil
 		}
 	}
@@ -32,10 +43,10 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 }
 
 // DeleteManifest implements Manifests. Once the manifest is dead, every tag that it ever had is written, and its subject's referrers are: what
-// pushes that saw it alive have written by then goes as well, and what they are about to write fails. These steps go on when the
-// client leaves; after a crash the delete may be sent again.
+// pushes that saw it alive have written by then goes as well, and what they are about to write fails. It goes on when the
+// client leaves; after a crash, or when the store fails, it may be sent again.
 func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.Digest) error {
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	key := manifestKey(repo, d)
 	m, err := read[manifestHead](ctx, l, key)
@@ -71,8 +82,6 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 
 // afterManifest makes a manifest's death known: pushes that saw it alive look again, its tags go, and its subject no longer lists it.
 func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead) error {
-	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
-	defer cancel()
 	if err := l.raiseFence(ctx, repo); err != nil {
 		return err
 	}
@@ -93,17 +102,17 @@ func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest,
 	return errManifestUnknown(oci.Reference{Digest: d})
 }
 
-// passTags passes every tag that a manifest ever had: its markers name them.
+// passTags passes every tag that a manifest ever had: its markers name them. What fails for one keeps nobody from the others.
 func (l *Local) passTags(ctx context.Context, repo oci.Repository, d oci.Digest, ended string) error {
 	prefix := markerPrefix(repo, d)
-	g, gctx := errgroup.WithContext(ctx)
+	g := new(errgroup.Group)
 	g.SetLimit(parallelReads)
-	for entry, err := range l.records.List(gctx, prefix, "") {
+	for entry, err := range l.records.List(ctx, prefix, "") {
 		if err != nil {
 			return fmt.Errorf("registry: list %s: %w", prefix, joinWait(g, err))
 		}
 		name := oci.Tag(strings.TrimPrefix(string(entry.Key), string(prefix)))
-		g.Go(func() error { return l.passTag(gctx, repo, name, d, ended) })
+		g.Go(func() error { return l.passTag(ctx, repo, name, d, ended) })
 	}
 	return g.Wait()
 }
@@ -117,13 +126,14 @@ func joinWait(g *errgroup.Group, err error) error {
 }
 
 // passTag writes a tag once a life of its manifest has ended: a tag that was set in a life that is over is buried, one that names another
-// manifest, or nothing, only gets a new version, so that a push that read it during that life cannot set it any
-// more without looking at the manifest.
+// manifest, or nothing, only gets a new version, by this delete or by whoever is faster, so that a push that read it during that life
+// cannot set it any more without looking at the manifest.
 func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ended string) error {
 	key := tagKey(repo, name)
 	tag, err := read[tagHead](ctx, l, key)
 	for range rounds(ctx) {
-		if err != nil && !isConflict(err) {
+		passed := isConflict(err)
+		if err != nil && !passed {
 			return err
 		}
 		switch {
@@ -133,6 +143,8 @@ func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, 
 				return lookErr // set since, in a life that goes on
 			}
 			tag, err = l.buryTag(ctx, repo, name, tag)
+		case passed:
+			return nil
 		case tag.is(live, dead):
 			tag, err = swap(ctx, l, key, tag, tag.state)
 		default:

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,9 +71,13 @@ func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, 
 	if err != nil {
 		return err
 	}
-	return l.changeReferrers(ctx, repo, subject, old, func(list []referrer) ([]referrer, error) {
+	looked := false
+	err = l.changeReferrers(ctx, repo, subject, old, func(list []referrer) ([]referrer, error) {
 		i := slices.IndexFunc(list, func(r referrer) bool { return r.Descriptor.Digest == d })
-		if i < 0 {
+		if i < 0 && looked {
+			return nil, errPassed
+		}
+		if looked = true; i < 0 {
 			return list, nil
 		}
 		over, err := l.isOver(ctx, repo, d, list[i].Generation, ended)
@@ -81,7 +86,14 @@ func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, 
 		}
 		return list, err
 	})
+	if errors.Is(err, errPassed) {
+		return nil
+	}
+	return err
 }
+
+// errPassed says that somebody else has written a list since it was read, and that there is nothing to take out of it.
+var errPassed = errors.New("registry: the list was written by another")
 
 // changeReferrers swaps a subject's referrers, which were read as old at any time before. change is called again after each lost
 // race, and may change its argument.

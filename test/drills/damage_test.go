@@ -184,11 +184,18 @@ func (b *blob) head(replica string) int {
 }
 
 func (r *run) ask(method, url, body string) (status int, text []byte, location string, err error) {
+	return r.askAs(method, url, "", body)
+}
+
+func (r *run) askAs(method, url, contentType, body string) (status int, text []byte, location string, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, "", err
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

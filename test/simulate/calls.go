@@ -1,11 +1,13 @@
 package simulate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
@@ -287,6 +289,19 @@ func DeleteManifest(replica int, repo oci.Repository, m *Manifest) Call {
 			e.saw(fact{object: tagObject(repo, t), do: doClearIf, arg: m.Name, unknown: v == unknown})
 		}
 	}}
+}
+
+// Leaving is a call whose client leaves after a while.
+func Leaving(c Call, after time.Duration) Call {
+	do := c.Do
+	c.Do = func(e *Env) {
+		ctx, cancel := context.WithTimeout(e.Ctx, after)
+		defer cancel()
+		e.Ctx = ctx
+		do(e)
+	}
+	c.Name += ", whose client leaves"
+	return c
 }
 
 // HalfPush writes a manifest as a replica does that looked at its references long ago, and that dies right

@@ -135,7 +135,7 @@ func (e *Env) judge(err error) verdict {
 // harmed reports whether anything went wrong so far in this run.
 func (w *world) harmed() bool {
 	for f, n := range w.injected {
-		if fault(f) != faultNone && n > 0 {
+		if fault(f) != faultNone && fault(f) != faultLands && n > 0 {
 			return true
 		}
 	}

@@ -28,7 +28,19 @@ func passedScenarios() []*Scenario {
 		return s
 	}
 	tagged, named := []Call{PushManifest(0, repoA, m, "t")}, []Call{PushManifest(0, repoA, m), PushManifest(0, repoA, n, "t")}
+	leaves := of("delete of a manifest whose client leaves", tagged,
+		[]Call{Leaving(DeleteManifest(0, repoA, m), time.Minute)},
+		[]Call{Pass(1, 2*time.Minute), GetTag(1, repoA, "t"), GetManifest(1, repoA, m), GetTag(1, repoA, "t")})
+	leaves.MayFail = true
 	return []*Scenario{
+		leaves,
+		crash(of("large manifest deleted, and its tag read and deleted", []Call{PushManifest(0, repoA, large, "t")},
+			[]Call{DeleteManifest(0, repoA, large)},
+			[]Call{GetTag(1, repoA, "t"), DeleteTag(1, repoA, "t")}), faultNone),
+		of("two deletes of a manifest, a push by two tags, and a delete of that", slices.Concat(tagged, []Call{DeleteManifest(0, repoA, m)}),
+			[]Call{DeleteManifest(0, repoA, m)},
+			[]Call{PushManifest(1, repoA, m, "t", "w"), GetTag(1, repoA, "t")},
+			[]Call{DeleteManifest(2, repoA, m), GetTag(2, repoA, "w")}),
 		of("delete of a manifest whose tag is read, and pushed again", tagged,
 			[]Call{DeleteManifest(0, repoA, m)},
 			[]Call{GetTag(1, repoA, "t"), PushManifest(1, repoA, m, "t")}),

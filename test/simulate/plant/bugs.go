@@ -152,7 +152,7 @@ func pushBugs() []Bug {
 			`		if over {
 `, `		if over || planted("referrer-of-any-life") {
 `),
-		one("referrer-of-one-life", "a delete drops the referrer's entry of the life that it has ended, and leaves that of an earlier one", "cut", refer,
+		one("referrer-of-one-life", "a delete drops the referrer's entry of the life that it has ended, and leaves that of an earlier one", "a push that is cut", refer,
 			`		over, err := l.isOver(`, `		if list[i].Generation != ended && planted("referrer-of-one-life") {
 			return list, nil
 		}
@@ -192,6 +192,18 @@ func deleteBugs() []Bug {
 	}
 	for range rounds(ctx) {
 		head := manifestHead{`),
+		one("delete-ends-with-its-client", "a manifest's delete ends where it is when its client leaves", "client leaves", deletes,
+			`	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
+`, `	leaving := ctx
+	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
+	if planted("delete-ends-with-its-client") {
+		ctx, cancel = l.bounded(leaving)
+	}
+`),
+		one("large-tag-deleted-unseen", "the delete of a tag that readers do not see any more is acknowledged", "large", deletes,
+			`			seen = !over
+`, `			seen = !over || planted("large-tag-deleted-unseen")
+`),
 		one("redelete-of-the-young", "a repeated delete of a manifest finishes only one that was cut within the hour", "cut", deletes,
 			`	if m.is(dead) {
 `, `	if m.is(dead) && (!planted("redelete-of-the-young") || l.records.Now().Sub(m.Modified) < l.ages.Request) {
@@ -205,13 +217,13 @@ func deleteBugs() []Bug {
 			}
 			tag, err = swap(ctx, l, key, tag, tag.state)
 `),
-		one("tombstone-not-touched", "a manifest's delete leaves a tag of it as it is that is a tombstone", "manifest|before it has ended", deletes,
-			`		case tag.is(live, dead):
+		one("tombstone-not-touched", "a manifest's delete leaves a tag of it as it is that is a tombstone", "was deleted, and is read", deletes,
+			`		case passed:
 `, `		case tag.is(dead) && planted("tombstone-not-touched"):
 			return nil
-		case tag.is(live, dead):
+		case passed:
 `),
-		one("absent-tag-not-touched", "a manifest's delete leaves a tag of it as it is that is not there yet", "after the delete|before it has ended", deletes,
+		one("absent-tag-not-touched", "a manifest's delete leaves a tag of it as it is that is not there yet", "new tag that is read after", deletes,
 			`		default:
 			tag, err = l.buryTag(ctx, repo, name, tag)
 `, `		case planted("absent-tag-not-touched"):
