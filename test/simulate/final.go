@@ -136,12 +136,27 @@ func (w *world) checkLists(replica int, repo oci.Repository) {
 		}
 	}
 	slices.Sort(want)
-	if err != nil && len(want) > 0 || err == nil && !slices.Equal(page.Names, want) {
-		w.breaks("replica %d lists the tags %v of %s (%v), there are %v", replica, page.Names, repo, err, want)
+	var listed []oci.Tag
+	if err == nil {
+		listed = page.Names
+	}
+	listed = slices.DeleteFunc(listed, func(t oci.Tag) bool { return !slices.Contains(want, t) && w.namesCutLarge(repo, t) })
+	if err != nil && len(want) > 0 || err == nil && !slices.Equal(listed, want) {
+		w.breaks("replica %d lists the tags %v of %s (%v), there are %v", replica, listed, repo, err, want)
 	}
 	for _, subject := range w.scenario.Manifests {
 		w.checkReferrers(r.Referrers, repo, subject)
 	}
+}
+
+// namesCutLarge reports whether a tag may be listed although nobody can read it: it was set to a manifest that it does not carry, and whose delete
+// was cut after the kill.
+func (w *world) namesCutLarge(repo oci.Repository, t oci.Tag) bool {
+	return slices.ContainsFunc(w.scenario.Manifests, func(m *Manifest) bool {
+		return m.Pad > 0 && w.wasCut(manifestObject(repo, m.Name)) && slices.ContainsFunc(w.history, func(f fact) bool {
+			return f.object == tagObject(repo, t) && f.do == doSet && f.arg == m.Name
+		})
+	})
 }
 
 // checkReferrers compares a subject's referrers with the manifests that are there: every one that was
