@@ -21,6 +21,7 @@ type breaker struct {
 	mu       sync.Mutex
 	failures int
 	success  time.Time // the last answer
+	good     time.Time // the last that was not an error
 	open     bool
 	opened   time.Time
 	probe    time.Time // when the last request was let through
@@ -45,6 +46,21 @@ func (b *breaker) closed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.open
+}
+
+// succeeded notes that the store has done what it was asked for.
+func (b *breaker) succeeded() {
+	b.answered()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.good = b.success
+}
+
+// served is how long ago that was.
+func (b *breaker) served() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.good)
 }
 
 // answered notes an answer of the store, good or bad.

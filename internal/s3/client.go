@@ -191,6 +191,9 @@ func (c *Client) Server() string {
 	return ""
 }
 
+// Served is how long ago the store did what it was asked for; a long time before the first time.
+func (c *Client) Served() time.Duration { return c.breaker.served() }
+
 // Log is the logger that the client was given.
 func (c *Client) Log() *slog.Logger { return c.log }
 

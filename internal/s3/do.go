@@ -90,7 +90,7 @@ func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
 		w := newWatch(ctx, o.attempt)
 		err := send(w)
 		if err == nil {
-			c.breaker.answered()
+			c.breaker.succeeded()
 			c.retries.earn()
 			if !w.kept {
 				w.stop()

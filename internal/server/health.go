@@ -23,6 +23,9 @@ type health struct {
 	refused  atomic.Value // string: why the store was refused after the start
 	seen     atomic.Int64 // when the store answered last, by this process's monotonic clock
 	born     time.Time
+
+	// served is how long ago every store did what somebody asked it for; nil when that is not known.
+	served func() time.Duration
 }
 
 func newHealth() *health { return &health{born: time.Now()} }
@@ -30,9 +33,13 @@ func newHealth() *health { return &health{born: time.Now()} }
 // answered notes that the store answered.
 func (h *health) answered() { h.seen.Store(int64(time.Since(h.born))) }
 
-// silentFor is how long the store has not answered.
+// silentFor is how long the store has not answered, neither the watch nor anybody else.
 func (h *health) silentFor() time.Duration {
-	return time.Since(h.born) - time.Duration(h.seen.Load())
+	silent := time.Since(h.born) - time.Duration(h.seen.Load())
+	if h.served == nil {
+		return silent
+	}
+	return min(silent, h.served())
 }
 
 // watch asks the store every probeInterval until ctx ends, and does not wait for one answer before it asks again. One late answer

@@ -109,6 +109,7 @@ func watched(t *testing.T, f answerer) *health {
 		t.Fatal(err)
 	}
 	s := &Server{log: log, health: newHealth(), stores: []*store{{client: client, records: records3.New(client, "")}}}
+	s.health.served = s.served
 	s.health.started.Store(true)
 	s.health.answered()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -139,6 +140,7 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.api.Store(api.New(r, api.Config{Progress: s.cfg.Progress, NoDelete: s.cfg.NoDelete}, s.log))
 	s.health.answered()
+	s.health.served = s.served
 	s.health.started.Store(true)
 	return nil
 }
@@ -234,6 +236,17 @@ func (s *Server) work(ctx context.Context) {
 		beside.Go(func() { st.meetOthers(ctx, judge) })
 	}
 	s.health.watch(ctx, s.answers)
+}
+
+// served is how long ago every store did what somebody asked it for.
+func (s *Server) served() (longest time.Duration) {
+	for _, st := range s.stores {
+		if st.client == nil {
+			return math.MaxInt64 // only the watch asks it
+		}
+		longest = max(longest, st.client.Served())
+	}
+	return longest
 }
 
 // answers asks all stores at once whether they answer.
