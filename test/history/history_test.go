@@ -149,8 +149,6 @@ var visible = []struct {
 	{"acknowledged-before-the-link", 1, 10 * time.Second, 2 * time.Minute, false},
 	{"session-overwritten", 1, 20 * time.Second, 4 * time.Minute, false},
 	{"cancelled-goes-on", 1, 20 * time.Second, 4 * time.Minute, false},
-	{"tag-set-without-a-look", 1, 20 * time.Second, 4 * time.Minute, false},
-	{"tag-not-touched", 1, 40 * time.Second, 8 * time.Minute, false},
 	{"no-fence-read", 1, 40 * time.Second, 8 * time.Minute, false},
 	{"delete-without-second-look", 1, 40 * time.Second, 8 * time.Minute, false},
 	{"referrer-of-any-life", 1, 40 * time.Second, 8 * time.Minute, false},
