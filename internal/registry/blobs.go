@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"holdfast/internal/data"
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
@@ -25,13 +26,13 @@ func errDamaged(d oci.Digest) error {
 
 // Blob implements Blobs with one request.
 func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
-	link, err := read[linkHead](ctx, l, linkKey(repo, d))
+	link, err := read[linkHead](ctx, l, format.LinkKey(repo, d))
 	switch {
 	case err != nil:
 		return nil, err
-	case link.is(corrupt):
+	case link.Is(corrupt):
 		return nil, errDamaged(d)
-	case !link.present():
+	case !link.Present():
 		return nil, errBlobUnknown(d)
 	}
 	return l.blob(d, link), nil
@@ -39,17 +40,17 @@ func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*B
 
 // StatBlob implements Blobs with one request, or two when the link is older than half the grace.
 func (l *Local) StatBlob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
-	link, err := read[linkHead](ctx, l, linkKey(repo, d))
+	link, err := read[linkHead](ctx, l, format.LinkKey(repo, d))
 	if err != nil {
 		return nil, err
 	}
-	if link.present() {
-		link, err = l.touchLink(ctx, linkKey(repo, d), link)
+	if link.Present() {
+		link, err = l.touchLink(ctx, format.LinkKey(repo, d), link)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !link.present() {
+	if !link.Present() {
 		return nil, errBlobUnknown(d)
 	}
 	return l.blob(d, link), nil
@@ -63,7 +64,7 @@ func (l *Local) blob(d oci.Digest, link stored[linkHead]) *Blob {
 // exists survives until the manifest that it pushes next. It returns the link as it is now, present or not.
 func (l *Local) touchLink(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
 	for range rounds(ctx) {
-		if !link.present() || l.records.Now().Sub(link.Modified) < l.ages.Grace/2 {
+		if !link.Present() || l.records.Now().Sub(link.Modified) < l.ages.Grace/2 {
 			return link, nil
 		}
 		now, err := swap(ctx, l, key, link, live)
@@ -101,11 +102,11 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 	if errors.Is(err, data.ErrNotFound) {
 		// A repair or a merge may have moved the bytes since the link was written: the record knows.
 		var rec stored[blobHead]
-		if rec, err = read[blobHead](ctx, b.l, blobKey(b.digest)); err != nil {
+		if rec, err = read[blobHead](ctx, b.l, format.BlobKey(b.digest)); err != nil {
 			return nil, err
 		}
-		if !rec.present() {
-			return nil, fmt.Errorf("registry: %s is linked, its blob record is %q and its bytes are gone: %w", b.digest, rec.state, errDamaged(b.digest))
+		if !rec.Present() {
+			return nil, fmt.Errorf("registry: %s is linked, its blob record is %q and its bytes are gone: %w", b.digest, rec.State, errDamaged(b.digest))
 		}
 		b.segments = rec.Head.Segments
 		r, err = openSegments(ctx, b.l.data, b.segments, offset, length)
@@ -157,21 +158,21 @@ func (v *verifiedReader) Close() error { return v.r.Close() }
 func (l *Local) markCorrupt(ctx context.Context, d oci.Digest, damaged []segment) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	key := blobKey(d)
+	key := format.BlobKey(d)
 	rec, err := read[blobHead](ctx, l, key)
 	if err != nil {
 		return err
 	}
-	if !rec.is(live, condemned, corrupt) || !sameSegments(rec.Head.Segments, damaged) {
+	if !rec.Is(live, condemned, corrupt) || !sameSegments(rec.Head.Segments, damaged) {
 		return nil // dead, or repaired by somebody else
 	}
 	l.log.ErrorContext(ctx, "a blob's stored bytes are not its digest's; it is marked corrupt, pushing it again repairs it", "digest", d)
-	if !rec.is(corrupt) {
+	if !rec.Is(corrupt) {
 		if _, err := swap(ctx, l, key, rec, corrupt); err != nil {
 			return err
 		}
 	}
-	for entry, err := range l.records.List(ctx, linkPrefix(d), "") {
+	for entry, err := range l.records.List(ctx, format.LinkPrefix(d), "") {
 		if err != nil {
 			return err
 		}
@@ -192,9 +193,9 @@ func (l *Local) markLinkCorrupt(ctx context.Context, key record.Key, damaged []s
 		}
 		to := corrupt
 		switch {
-		case link.is(pending):
+		case link.Is(pending):
 			to = pending
-		case !link.present() || !sameSegments(link.Head.Segments, damaged):
+		case !link.Present() || !sameSegments(link.Head.Segments, damaged):
 			return nil
 		}
 		if link, err = swap(ctx, l, key, link, to); err == nil {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/data"
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
@@ -31,7 +32,7 @@ func (l *Local) CommitUpload(ctx context.Context, repo oci.Repository, id string
 	if err != nil {
 		return err
 	}
-	if s.is(done) && s.Head.Digest == d {
+	if s.Is(done) && s.Head.Digest == d {
 		return l.commitAsItIs(ctx, repo, d, t, Chunk{Start: -1}) // its last bytes came before
 	}
 	if err := checkOpen(t, s); err != nil {
@@ -55,14 +56,14 @@ func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Dig
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if s.is(done) && s.Head.Digest == d {
+	if s.Is(done) && s.Head.Digest == d {
 		return l.resume(ctx, c, t, s)
 	}
 	if err := checkOpen(t, s); err != nil {
 		return l.repeated(ctx, repo, d, s, err)
 	}
 	if last.Start >= 0 && last.Start != s.Head.Offset {
-		t.written = t.written || s.exists()
+		t.written = t.written || s.Exists()
 		return &OffsetError{Upload: l.renewed(ctx, repo, t, s.Head.Offset)}
 	}
 	h, err := restoreHash(t.algorithm, s.Head)
@@ -97,13 +98,13 @@ func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s store
 	head := s.Head
 	head.Repository, head.Algorithm = repo, string(t.algorithm)
 	head.State, head.Digest, head.Hash, head.Segments, head.Offset = done, d, nil, segments, size
-	now, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
+	now, err := write(ctx, l, format.UploadKey(t.id), s, head, nil, false)
 	switch {
 	case !isConflict(err):
 		return now, true, err
-	case now.is(done) && now.Head.Digest == d:
+	case now.Is(done) && now.Head.Digest == d:
 		return now, false, nil
-	case now.is(open):
+	case now.Is(open):
 		t.written = true
 		return now, false, &OffsetError{Upload: l.renewed(ctx, repo, t, now.Head.Offset)}
 	}
@@ -115,9 +116,9 @@ func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s store
 // looked for before they are installed, as the collector may have taken them.
 func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadHead]) error {
 	c.segments, c.size, c.cautious = s.Head.Segments, s.Head.Offset, true
-	if c.link.present() {
-		link, err := l.touchOrRescue(ctx, linkKey(c.repo, c.digest), c.link)
-		if err != nil || link.present() {
+	if c.link.Present() {
+		link, err := l.touchOrRescue(ctx, format.LinkKey(c.repo, c.digest), c.link)
+		if err != nil || link.Present() {
 			return err
 		}
 		if err := c.putLink(ctx); err != nil { // it was deleted meanwhile
@@ -125,11 +126,11 @@ func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadH
 		}
 	}
 	// Renewed, so that its age does not make the collector take the segments meanwhile.
-	now, err := swap(ctx, l, uploadKey(t.id), s, done)
+	now, err := swap(ctx, l, format.UploadKey(t.id), s, done)
 	if err != nil && !isConflict(err) {
 		return err
 	}
-	if !now.is(done) || now.Head.Digest != c.digest {
+	if !now.Is(done) || now.Head.Digest != c.digest {
 		return errUploadUnknown("this upload is finished")
 	}
 	err = c.settle(ctx)
@@ -142,7 +143,7 @@ func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadH
 // abandon ends an upload whose bytes were collected since they were a blob, so that the client begins anew
 // instead of committing the same session for ever.
 func (l *Local) abandon(ctx context.Context, t token, s stored[uploadHead]) error {
-	if _, err := swap(ctx, l, uploadKey(t.id), s, aborted); err != nil && !isConflict(err) {
+	if _, err := swap(ctx, l, format.UploadKey(t.id), s, aborted); err != nil && !isConflict(err) {
 		return err
 	}
 	return errUploadUnknown("this upload was finished, and its blob deleted since")
@@ -152,7 +153,7 @@ func (l *Local) abandon(ctx context.Context, t token, s stored[uploadHead]) erro
 // becomes durable, after the last byte was received, so no link waits for a slow body.
 func (l *Local) commitWithBody(ctx context.Context, repo oci.Repository, d oci.Digest, t token, s stored[uploadHead], last Chunk) error {
 	if last.Start >= 0 && last.Start != s.Head.Offset {
-		t.written = t.written || s.exists()
+		t.written = t.written || s.Exists()
 		return &OffsetError{Upload: l.renewed(ctx, repo, t, s.Head.Offset)}
 	}
 	alg := t.algorithm
@@ -231,7 +232,7 @@ func (l *Local) otherSum(ctx context.Context, segments []segment, size int64, d 
 // repeated answers a PUT for an upload that is not open, and not done with the same digest: when the session
 // was removed since, the same PUT succeeds while the blob is there. Else the answer says why it is not open.
 func (l *Local) repeated(ctx context.Context, repo oci.Repository, d oci.Digest, s stored[uploadHead], notOpen error) error {
-	if s.exists() {
+	if s.Exists() {
 		return notOpen
 	}
 	_, err := l.StatBlob(ctx, repo, d)
@@ -265,7 +266,7 @@ type commit struct {
 
 // putLink makes sure that the link is pending, or present already.
 func (c *commit) putLink(ctx context.Context) error {
-	key := linkKey(c.repo, c.digest)
+	key := format.LinkKey(c.repo, c.digest)
 	var old stored[linkHead]
 	for range rounds(ctx) {
 		head := linkHead{}
@@ -275,7 +276,7 @@ func (c *commit) putLink(ctx context.Context) error {
 			return err
 		}
 		c.link = link
-		if err == nil || link.is(pending, live, condemned) {
+		if err == nil || link.Is(pending, live, condemned) {
 			return nil
 		}
 		old = link // dead, corrupt or void: swap it to pending
@@ -285,19 +286,19 @@ func (c *commit) putLink(ctx context.Context) error {
 
 // settle runs from the pending link to the live one.
 func (c *commit) settle(ctx context.Context) error {
-	key := linkKey(c.repo, c.digest)
+	key := format.LinkKey(c.repo, c.digest)
 	for round := range rounds(ctx) {
 		if round > 0 {
 			if err := c.putLink(ctx); err != nil {
 				return err
 			}
 		}
-		if c.link.present() {
+		if c.link.Present() {
 			link, err := c.l.touchOrRescue(ctx, key, c.link)
 			if err != nil {
 				return err
 			}
-			if link.present() {
+			if link.Present() {
 				return nil
 			}
 			continue
@@ -314,7 +315,7 @@ func (c *commit) settle(ctx context.Context) error {
 		if !isConflict(err) {
 			return err
 		}
-		if c.link.is(live) {
+		if c.link.Is(live) {
 			return nil // another push of the same blob to the same repository finished it
 		}
 		if maybeWritten(err) {
@@ -327,7 +328,7 @@ func (c *commit) settle(ctx context.Context) error {
 // touchOrRescue makes sure of a present link: a condemned one is brought back, an old one renewed.
 func (l *Local) touchOrRescue(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
 	for range rounds(ctx) {
-		if !link.is(condemned) {
+		if !link.Is(condemned) {
 			return l.touchLink(ctx, key, link)
 		}
 		now, err := swap(ctx, l, key, link, live)
@@ -341,7 +342,7 @@ func (l *Local) touchOrRescue(ctx context.Context, key record.Key, link stored[l
 
 // install makes sure that the blob record is live, with the segments of whoever came first.
 func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
-	key := blobKey(c.digest)
+	key := format.BlobKey(c.digest)
 	ours := blobHead{Size: c.size, Segments: c.segments}
 	ours.State = live
 	var rec stored[blobHead]
@@ -358,13 +359,13 @@ func (c *commit) install(ctx context.Context) (stored[blobHead], error) {
 			return rec, err
 		}
 		switch {
-		case rec.is(live):
+		case rec.Is(live):
 			return rec, nil
-		case rec.is(condemned):
+		case rec.Is(condemned):
 			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
 				return rec, nil
 			}
-		case rec.is(doomed):
+		case rec.Is(doomed):
 			rec, err = c.l.helpKill(ctx, key, rec)
 		default: // dead, corrupt, void, or purged meanwhile
 			if rec, err = c.reinstall(ctx, rec, ours); err == nil {
@@ -381,7 +382,7 @@ func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobH
 	if c.installed {
 		return rec, fmt.Errorf("registry: %s was collected while it was pushed: %w", c.digest, errRetry)
 	}
-	if rec.is(corrupt) && len(c.segments) > 0 && sameSegments(rec.Head.Segments, c.segments) {
+	if rec.Is(corrupt) && len(c.segments) > 0 && sameSegments(rec.Head.Segments, c.segments) {
 		return rec, errUploadUnknown("the stored bytes of this upload were found damaged: begin anew")
 	}
 	for _, s := range c.segments {
@@ -392,7 +393,7 @@ func (c *commit) reinstall(ctx context.Context, rec stored[blobHead], ours blobH
 			return rec, fmt.Errorf("registry: look at a segment of %s: %w", c.digest, err)
 		}
 	}
-	rec, err := writeOrFind(ctx, c.l, blobKey(c.digest), rec, ours, nil, true)
+	rec, err := writeOrFind(ctx, c.l, format.BlobKey(c.digest), rec, ours, nil, true)
 	c.installed = c.installed || err == nil || maybeWritten(err)
 	return rec, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
@@ -17,16 +18,16 @@ import (
 func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
-	tag, err := read[tagHead](ctx, l, tagKey(repo, name))
+	tag, err := read[tagHead](ctx, l, format.TagKey(repo, name))
 	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
 			return err
 		}
-		if !tag.exists() || tag.is(dead) {
+		if !tag.Exists() || tag.Is(dead) {
 			return errManifestUnknown(oci.Reference{Tag: name})
 		}
-		seen := tag.present()
-		if seen && tag.Head.Size > inlineBytes {
+		seen := tag.Present()
+		if seen && tag.Head.Size > format.InlineBytes {
 			over, err := l.isOver(ctx, repo, tag.Head.Digest, tag.Head.Generation, "")
 			if err != nil {
 				return err
@@ -48,12 +49,12 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.Digest) error {
 	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
 	defer cancel()
-	key := manifestKey(repo, d)
+	key := format.ManifestKey(repo, d)
 	m, err := read[manifestHead](ctx, l, key)
 	if err != nil {
 		return err
 	}
-	if !m.present() {
+	if !m.Present() {
 		return l.redelete(ctx, repo, d, m)
 	}
 	parsed, err := l.parsed(d, m.Head.MediaType, m.Body)
@@ -73,7 +74,7 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 		if !isConflict(err) {
 			return err
 		}
-		if m = now; !m.present() {
+		if m = now; !m.Present() {
 			return l.afterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
 		}
 	}
@@ -94,7 +95,7 @@ func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Di
 // redelete answers a delete of what is not there. A tombstone may be of a delete that died half way: its last steps are done
 // once more.
 func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest, m stored[manifestHead]) error {
-	if m.is(dead) {
+	if m.Is(dead) {
 		if err := l.afterManifest(ctx, repo, d, m.Head); err != nil {
 			return err
 		}
@@ -104,7 +105,7 @@ func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest,
 
 // passTags passes every tag that a manifest ever had: its markers name them. What fails for one keeps nobody from the others.
 func (l *Local) passTags(ctx context.Context, repo oci.Repository, d oci.Digest, ended string) error {
-	prefix := markerPrefix(repo, d)
+	prefix := format.MarkerPrefix(repo, d)
 	g := new(errgroup.Group)
 	g.SetLimit(parallelReads)
 	for entry, err := range l.records.List(ctx, prefix, "") {
@@ -129,7 +130,7 @@ func joinWait(g *errgroup.Group, err error) error {
 // manifest, or nothing, only gets a new version, by this delete or by whoever is faster, so that a push that read it during that life
 // cannot set it any more without looking at the manifest.
 func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest, ended string) error {
-	key := tagKey(repo, name)
+	key := format.TagKey(repo, name)
 	tag, err := read[tagHead](ctx, l, key)
 	for range rounds(ctx) {
 		passed := isConflict(err)
@@ -137,7 +138,7 @@ func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, 
 			return err
 		}
 		switch {
-		case tag.present() && tag.Head.Digest == d:
+		case tag.Present() && tag.Head.Digest == d:
 			over, lookErr := l.isOver(ctx, repo, d, tag.Head.Generation, ended)
 			if lookErr != nil || !over {
 				return lookErr // set since, in a life that goes on
@@ -145,8 +146,8 @@ func (l *Local) passTag(ctx context.Context, repo oci.Repository, name oci.Tag, 
 			tag, err = l.buryTag(ctx, repo, name, tag)
 		case passed:
 			return nil
-		case tag.is(live, dead):
-			tag, err = swap(ctx, l, key, tag, tag.state)
+		case tag.Is(live, dead):
+			tag, err = swap(ctx, l, key, tag, tag.State)
 		default:
 			tag, err = l.buryTag(ctx, repo, name, tag)
 		}
@@ -163,15 +164,15 @@ func (l *Local) isOver(ctx context.Context, repo oci.Repository, d oci.Digest, l
 	if life == ended {
 		return true, nil
 	}
-	m, err := read[manifestHead](ctx, l, manifestKey(repo, d))
-	return !m.present() || m.Head.Generation != life, err
+	m, err := read[manifestHead](ctx, l, format.ManifestKey(repo, d))
+	return !m.Present() || m.Head.Generation != life, err
 }
 
 // buryTag swaps a tag to a tombstone that says what it named.
 func (l *Local) buryTag(ctx context.Context, repo oci.Repository, name oci.Tag, tag stored[tagHead]) (stored[tagHead], error) {
 	head := tagHead{Digest: tag.Head.Digest, By: oci.Clip(caller(ctx))}
 	head.State = dead
-	return write(ctx, l, tagKey(repo, name), tag, head, nil, false)
+	return write(ctx, l, format.TagKey(repo, name), tag, head, nil, false)
 }
 
 // DeleteBlob implements Blobs: the collector's steps for one link, in line. Condemn, raise the fence, look
@@ -179,20 +180,20 @@ func (l *Local) buryTag(ctx context.Context, repo oci.Repository, name oci.Tag, 
 func (l *Local) DeleteBlob(ctx context.Context, repo oci.Repository, d oci.Digest) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
-	key := linkKey(repo, d)
+	key := format.LinkKey(repo, d)
 	for range rounds(ctx) {
 		link, err := read[linkHead](ctx, l, key)
 		if err != nil {
 			return err
 		}
-		if !link.is(live, condemned, corrupt) {
+		if !link.Is(live, condemned, corrupt) {
 			return errBlobUnknown(d)
 		}
 		if err := l.checkUnused(ctx, repo, d); err != nil {
 			return err
 		}
 		// A corrupt link stays so meanwhile: nobody takes it for present.
-		if !link.is(corrupt) {
+		if !link.Is(corrupt) {
 			if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
 				continue
 			} else if err != nil {
@@ -203,7 +204,7 @@ func (l *Local) DeleteBlob(ctx context.Context, repo oci.Repository, d oci.Diges
 			return err
 		}
 		if err := l.checkUnused(ctx, repo, d); err != nil {
-			if link.is(condemned) {
+			if link.Is(condemned) {
 				if _, restoreErr := swap(ctx, l, key, link, live); restoreErr != nil && !isConflict(restoreErr) {
 					return restoreErr
 				}
@@ -222,17 +223,17 @@ func (l *Local) DeleteBlob(ctx context.Context, repo oci.Repository, d oci.Diges
 // checkUnused looks whether a manifest of the repository refers to a blob. Manifests are read once and
 // remembered by digest. Errors: DENIED (InUse).
 func (l *Local) checkUnused(ctx context.Context, repo oci.Repository, d oci.Digest) error {
-	prefix := manifestPrefix(repo)
+	prefix := format.ManifestPrefix(repo)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
 	for entry, err := range l.records.List(gctx, prefix, "") {
 		if err != nil {
 			return fmt.Errorf("registry: list %s: %w", prefix, joinWait(g, err))
 		}
-		if entry.Size == deadSize {
+		if entry.Size == format.DeadSize {
 			continue
 		}
-		by, err := partDigest(strings.TrimPrefix(string(entry.Key), string(prefix)))
+		by, err := format.PartDigest(strings.TrimPrefix(string(entry.Key), string(prefix)))
 		if err != nil {
 			return fmt.Errorf("registry: list %s: %s is not a manifest's key: %w", prefix, entry.Key, joinWait(g, err))
 		}
@@ -248,7 +249,7 @@ func (l *Local) checkNotOf(ctx context.Context, repo oci.Repository, key record.
 		if err != nil {
 			return err
 		}
-		if !s.present() {
+		if !s.Present() {
 			return nil
 		}
 		if m, err = l.parsed(by, s.Head.MediaType, s.Body); err != nil {

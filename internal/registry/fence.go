@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
@@ -31,7 +32,7 @@ func (l *Local) epoch(ctx context.Context, repo oci.Repository) (uint64, error) 
 
 // readFence reads the fence and remembers it. A repository without one is at epoch 0.
 func (l *Local) readFence(ctx context.Context, repo oci.Repository) (uint64, error) {
-	f, err := read[fenceHead](ctx, l, fenceKey(repo))
+	f, err := read[format.Fence](ctx, l, format.FenceKey(repo))
 	if err != nil {
 		return 0, err
 	}
@@ -51,20 +52,12 @@ func (l *Local) remember(repo oci.Repository, change func(*repoMemory)) {
 	l.repos.Add(repo, m)
 }
 
-// raiseFence moves the repository's fence on, after something was condemned and before it is killed: a
-// push that looked before it was condemned sees the fence moved and looks again. When another raise
-// comes between it began after this call and serves as well.
+// raiseFence moves the repository's fence on (format.RaiseFence) and remembers where it is.
 func (l *Local) raiseFence(ctx context.Context, repo oci.Repository) error {
-	key := fenceKey(repo)
-	f, err := read[fenceHead](ctx, l, key)
+	epoch, err := format.RaiseFence(ctx, l.format, repo)
 	if err != nil {
 		return err
 	}
-	head := f.Head
-	head.Epoch++
-	if f, err = writeOrFind(ctx, l, key, f, head, nil, false); err != nil && !isConflict(err) {
-		return err
-	}
-	l.remember(repo, func(m *repoMemory) { m.epoch, m.epochKnown = f.Head.Epoch, true })
+	l.remember(repo, func(m *repoMemory) { m.epoch, m.epochKnown = epoch, true })
 	return nil
 }

@@ -11,13 +11,14 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"holdfast/internal/data"
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
 
 // Config is what an operator can choose. The zero value is the documented default.
 type Config struct {
-	Ages         Ages  // zero: DefaultAges
+	Ages         Ages  // zero: format.DefaultAges
 	MaxBlobBytes int64 // 0: no limit
 	Redirect     bool  // blobs have URLs, where the store gives them
 	MaxNameBytes int   // longest repository name that the store can hold; 0: the spec's 255
@@ -27,6 +28,7 @@ type Config struct {
 // same stores would have to know: any number of them may run at once.
 type Local struct {
 	records record.Store
+	format  format.Store // the values in records
 	data    data.Store
 	log     *slog.Logger
 	ages    Ages
@@ -53,12 +55,12 @@ const (
 // cluster's secret, and creates them in an empty store. Errors: *FormatError for a store of a newer format.
 func New(ctx context.Context, records record.Store, segments data.Store, cfg Config, log *slog.Logger) (*Local, error) {
 	if cfg.Ages == (Ages{}) {
-		cfg.Ages = DefaultAges()
+		cfg.Ages = format.DefaultAges()
 	}
 	if err := cfg.Ages.Check(); err != nil {
 		return nil, err
 	}
-	l := &Local{records: records, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
+	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages}, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
 	l.repos, _ = lru.New[oci.Repository, repoMemory](rememberedRepos)
 	l.refs, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
 	l.children, _ = lru.New[childKey, uint64](rememberedChildren)
@@ -110,45 +112,45 @@ type FormatError struct{ Found int }
 
 // Error names both formats.
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("the store has format %d, this version speaks format %d: run the version that wrote it, or a newer one", e.Found, formatVersion)
+	return fmt.Sprintf("the store has format %d, this version speaks format %d: run the version that wrote it, or a newer one", e.Found, format.Version)
 }
 
 type formatHead struct {
-	meta
+	format.Meta
 	Format   int      `json:"format"`
 	Features []string `json:"features"`
 }
 
 func (l *Local) openFormat(ctx context.Context) error {
-	s, err := read[formatHead](ctx, l, keyFormat)
+	s, err := read[formatHead](ctx, l, format.KeyFormat)
 	if err != nil {
 		return err
 	}
-	if !s.exists() {
-		s, err = write(ctx, l, keyFormat, s, formatHead{Format: formatVersion, Features: []string{}}, nil, false)
+	if !s.Exists() {
+		s, err = write(ctx, l, format.KeyFormat, s, formatHead{Format: format.Version, Features: []string{}}, nil, false)
 		if err != nil && !isConflict(err) {
 			return err
 		}
 	}
-	if s.Head.Format != formatVersion || len(s.Head.Features) > 0 {
+	if s.Head.Format != format.Version || len(s.Head.Features) > 0 {
 		return &FormatError{Found: s.Head.Format}
 	}
 	return nil
 }
 
 type secretHead struct {
-	meta
+	format.Meta
 	Secret []byte `json:"secret"`
 }
 
 // openSecret returns the cluster's secret, which the first replica makes.
 func (l *Local) openSecret(ctx context.Context) ([]byte, error) {
-	s, err := read[secretHead](ctx, l, keySecret)
+	s, err := read[secretHead](ctx, l, format.KeySecret)
 	if err != nil {
 		return nil, err
 	}
-	if !s.exists() {
-		s, err = write(ctx, l, keySecret, s, secretHead{Secret: []byte(randomID() + randomID())}, nil, false)
+	if !s.Exists() {
+		s, err = write(ctx, l, format.KeySecret, s, secretHead{Secret: []byte(format.RandomID() + format.RandomID())}, nil, false)
 		if err != nil && !isConflict(err) {
 			return nil, err
 		}

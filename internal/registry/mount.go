@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
@@ -33,14 +34,14 @@ func (l *Local) MountBlob(ctx context.Context, repo oci.Repository, d oci.Digest
 	var source stored[linkHead]
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		source, err = read[linkHead](gctx, l, linkKey(from.Repository, d))
+		source, err = read[linkHead](gctx, l, format.LinkKey(from.Repository, d))
 		return err
 	})
 	g.Go(func() error { return c.putLink(gctx) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if !source.present() {
+	if !source.Present() {
 		return ErrNotMounted
 	}
 	return c.settleMount(ctx)
@@ -48,34 +49,34 @@ func (l *Local) MountBlob(ctx context.Context, repo oci.Repository, d oci.Digest
 
 // settleMount is settle for a blob whose segments are not ours: there must be a record.
 func (c *commit) settleMount(ctx context.Context) error {
-	key := linkKey(c.repo, c.digest)
+	key := format.LinkKey(c.repo, c.digest)
 	for round := range rounds(ctx) {
 		if round > 0 {
 			if err := c.putLink(ctx); err != nil {
 				return err
 			}
 		}
-		if c.link.present() {
+		if c.link.Present() {
 			link, err := c.l.touchOrRescue(ctx, key, c.link)
-			if err != nil || link.present() {
+			if err != nil || link.Present() {
 				return err
 			}
 			continue
 		}
-		rec, err := read[blobHead](ctx, c.l, blobKey(c.digest))
-		if err == nil && rec.is(condemned) {
-			rec, err = swap(ctx, c.l, blobKey(c.digest), rec, live)
+		rec, err := read[blobHead](ctx, c.l, format.BlobKey(c.digest))
+		if err == nil && rec.Is(condemned) {
+			rec, err = swap(ctx, c.l, format.BlobKey(c.digest), rec, live)
 		}
 		if err != nil && !isConflict(err) {
 			return err
 		}
-		if !rec.is(live) {
+		if !rec.Is(live) {
 			return ErrNotMounted
 		}
 		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
 		head.State = live
 		c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false)
-		if c.link.is(live) && isConflict(err) {
+		if c.link.Is(live) && isConflict(err) {
 			return nil // somebody else finished it
 		}
 		if err == nil || !isConflict(err) || maybeWritten(err) {
@@ -87,21 +88,21 @@ func (c *commit) settleMount(ctx context.Context) error {
 
 // anySource finds a repository that has the blob and that the caller may read, "" if there is none.
 func (l *Local) anySource(ctx context.Context, repo oci.Repository, d oci.Digest, allowed func(oci.Repository) bool) (oci.Repository, error) {
-	prefix := linkPrefix(d)
+	prefix := format.LinkPrefix(d)
 	for entry, err := range l.records.List(ctx, prefix, "") {
 		if err != nil {
 			return "", err
 		}
-		if entry.Size == deadSize {
+		if entry.Size == format.DeadSize {
 			continue
 		}
-		found := unescapeRepository(strings.TrimPrefix(string(entry.Key), string(prefix)))
+		found := format.UnescapeRepository(strings.TrimPrefix(string(entry.Key), string(prefix)))
 		if found == repo || allowed != nil && !allowed(found) {
 			continue
 		}
 		// The size tells the dead apart, not what is pending or corrupt.
 		link, err := read[linkHead](ctx, l, entry.Key)
-		if err != nil || link.present() {
+		if err != nil || link.Present() {
 			return found, err
 		}
 	}

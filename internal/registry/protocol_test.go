@@ -16,6 +16,7 @@ import (
 
 	"holdfast/internal/data"
 	datamem "holdfast/internal/data/mem"
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 	recordmem "holdfast/internal/record/mem"
@@ -337,7 +338,7 @@ func TestASecretAndAFormatOfANewerVersion(t *testing.T) {
 }
 
 func TestAgesAreChecked(t *testing.T) {
-	ages := registry.DefaultAges()
+	ages := format.DefaultAges()
 	if err := ages.Check(); err != nil {
 		t.Fatal(err)
 	}

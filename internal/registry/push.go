@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
@@ -130,15 +131,15 @@ func (p *push) steps(ctx context.Context) error {
 // lives looks whether the manifest is in the life that this push began or adopted, and rescues it from the collector.
 // Errors: ErrDeleted.
 func (p *push) lives(ctx context.Context) error {
-	key := manifestKey(p.repo, p.digest)
+	key := format.ManifestKey(p.repo, p.digest)
 	m, err := read[manifestHead](ctx, p.l, key)
 	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):
 			return err
-		case !m.present() || m.Head.Generation != p.stored.Head.Generation:
+		case !m.Present() || m.Head.Generation != p.stored.Head.Generation:
 			return ErrDeleted
-		case m.is(live):
+		case m.Is(live):
 			return nil
 		}
 		m, err = swap(ctx, p.l, key, m, live)
@@ -159,14 +160,14 @@ func (p *push) look(ctx context.Context) error {
 	for i := range p.tags {
 		t := &p.tags[i]
 		g.Go(func() (err error) {
-			t.tag, err = read[tagHead](gctx, p.l, tagKey(p.repo, t.name))
+			t.tag, err = read[tagHead](gctx, p.l, format.TagKey(p.repo, t.name))
 			return err
 		})
 	}
 	m, _ := p.l.repos.Get(p.repo)
 	if p.known = m.markerKnown && m.markerEpoch == p.epoch; !p.known {
 		g.Go(func() (err error) {
-			p.marker, err = read[markerHead](gctx, p.l, repositoryKey(p.repo))
+			p.marker, err = read[markerHead](gctx, p.l, format.RepositoryKey(p.repo))
 			return err
 		})
 	}
@@ -179,7 +180,7 @@ func (p *push) writeManifest(ctx context.Context) error {
 	for i := range p.tags {
 		name := p.tags[i].name
 		g.Go(func() error {
-			_, err := writeOrFind(gctx, p.l, markerKey(p.repo, p.digest, name), stored[markerHead]{}, markerHead{}, nil, false)
+			_, err := writeOrFind(gctx, p.l, format.MarkerKey(p.repo, p.digest, name), stored[markerHead]{}, markerHead{}, nil, false)
 			if isConflict(err) {
 				return nil // it is there, and never changes
 			}
@@ -197,14 +198,14 @@ func (p *push) writeManifest(ctx context.Context) error {
 func (p *push) markRepository(ctx context.Context) error {
 	var err error
 	for range rounds(ctx) {
-		if p.marker.is(live) {
+		if p.marker.Is(live) {
 			epoch := p.epoch
 			p.l.remember(p.repo, func(m *repoMemory) { m.markerEpoch, m.markerKnown = epoch, true })
 			return nil
 		}
 		head := markerHead{}
 		head.State = live
-		p.marker, err = writeOrFind(ctx, p.l, repositoryKey(p.repo), p.marker, head, nil, false)
+		p.marker, err = writeOrFind(ctx, p.l, format.RepositoryKey(p.repo), p.marker, head, nil, false)
 		if err != nil && !isConflict(err) {
 			return err
 		}
@@ -215,28 +216,28 @@ func (p *push) markRepository(ctx context.Context) error {
 // installManifest writes the manifest, or adopts the one that is there, and keeps its version. While a manifest is
 // there its media type stays, so that its digest and all its tags answer the same. Errors: MANIFEST_INVALID for another one.
 func (p *push) installManifest(ctx context.Context) error {
-	key := manifestKey(p.repo, p.digest)
+	key := format.ManifestKey(p.repo, p.digest)
 	var old stored[manifestHead]
 	for range rounds(ctx) {
 		since := p.l.records.Now()
-		if old.is(live) && since.Sub(old.Modified) < p.l.ages.TouchManifest {
+		if old.Is(live) && since.Sub(old.Modified) < p.l.ages.TouchManifest {
 			p.stored, p.since = old, since
 			return nil
 		}
 		head := manifestHead{MediaType: p.manifest.MediaType, Epoch: p.epoch, Generation: old.Head.Generation}
 		head.State = live
-		if !old.present() {
-			head.Generation = randomID()
+		if !old.Present() {
+			head.Generation = format.RandomID()
 		}
 		m, err := writeOrFind(ctx, p.l, key, old, head, p.in.Body, false)
 		if err == nil {
 			p.stored, p.since = m, since
 			return nil
 		}
-		if !isConflict(err) || maybeWritten(err) && !m.present() && m.Version != old.Version {
+		if !isConflict(err) || maybeWritten(err) && !m.Present() && m.Version != old.Version {
 			return err // ours may have been there, and deleted since: whether to push again is not ours to decide
 		}
-		if old = m; old.present() && old.Head.MediaType != p.manifest.MediaType {
+		if old = m; old.Present() && old.Head.MediaType != p.manifest.MediaType {
 			return &oci.Error{
 				Code:    oci.ManifestInvalid,
 				Message: "the repository has this manifest under another media type: push it with that one, or with a mediaType of its own",
@@ -257,7 +258,7 @@ func (p *push) setTags(ctx context.Context) error {
 }
 
 func (p *push) setTag(ctx context.Context, t *pushedTag) error {
-	key := tagKey(p.repo, t.name)
+	key := format.TagKey(p.repo, t.name)
 	for range rounds(ctx) {
 		if p.late() {
 			return &oci.Error{Code: oci.Unavailable, Message: "the push took so long that its manifest may be collected before it has a tag: push it again"}
@@ -286,13 +287,13 @@ func (p *push) tagValue(ctx context.Context, old stored[tagHead]) (tagHead, []by
 		Pushed: p.l.records.Now().UTC().Truncate(time.Millisecond), By: caller(ctx), Previous: old.Head.Previous,
 	}
 	head.State = live
-	if old.exists() && old.Head.Digest != "" && (old.Head.Digest != p.digest || old.is(dead)) {
-		head.Previous = append([]previous{old.Head.asPrevious()}, old.Head.Previous...)
+	if old.Exists() && old.Head.Digest != "" && (old.Head.Digest != p.digest || old.Is(dead)) {
+		head.Previous = append([]format.Previous{old.Head.AsPrevious()}, old.Head.Previous...)
 	}
-	if len(head.Previous) > keptPrevious {
-		head.Previous = head.Previous[:keptPrevious]
+	if len(head.Previous) > format.KeptPrevious {
+		head.Previous = head.Previous[:format.KeptPrevious]
 	}
-	if len(p.in.Body) > inlineBytes {
+	if len(p.in.Body) > format.InlineBytes {
 		return head, nil
 	}
 	return head, p.in.Body
@@ -303,7 +304,7 @@ func (p *push) unset(ctx context.Context, t *pushedTag) error {
 	var err error
 	tag := t.tag
 	for range rounds(ctx) {
-		if !tag.present() || tag.Head.Digest != p.digest || tag.Head.Generation != p.stored.Head.Generation {
+		if !tag.Present() || tag.Head.Digest != p.digest || tag.Head.Generation != p.stored.Head.Generation {
 			return nil
 		}
 		if tag, err = p.l.buryTag(ctx, p.repo, t.name, tag); err == nil || !isConflict(err) {

@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strings"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
 // lookAtReferrers reads the subject's referrers before anything is written, so that a manifest for which
 // there is no room is refused without a trace.
 func (p *push) lookAtReferrers(ctx context.Context) (err error) {
-	key := referrersKey(p.repo, p.manifest.Subject.Digest)
+	key := format.ReferrersKey(p.repo, p.manifest.Subject.Digest)
 	if p.others, err = read[referrersHead](ctx, p.l, key); err != nil {
 		return err
 	}
@@ -23,8 +24,8 @@ func (p *push) lookAtReferrers(ctx context.Context) (err error) {
 
 // checkRoom refuses a list of referrers that a record does not hold.
 func checkRoom(subject oci.Digest, head referrersHead) error {
-	if value, err := encode(&head, nil); err != nil || len(value) > maxReferrersBytes {
-		return oci.Errorf(oci.ManifestInvalid, "the referrers of %s take more than %d bytes: delete some of them first", subject, maxReferrersBytes).With(oci.TooLarge)
+	if value, err := format.Encode(&head, nil); err != nil || len(value) > format.MaxReferrersBytes {
+		return oci.Errorf(oci.ManifestInvalid, "the referrers of %s take more than %d bytes: delete some of them first", subject, format.MaxReferrersBytes).With(oci.TooLarge)
 	}
 	return nil
 }
@@ -67,7 +68,7 @@ func (p *push) refer(ctx context.Context) error {
 // dropReferrer takes the entry of a manifest out of a subject's referrers when its life has ended. It writes the list also when there is
 // none, so that a push that read the list before, and is about to enter the manifest, looks again.
 func (l *Local) dropReferrer(ctx context.Context, repo oci.Repository, subject, d oci.Digest, ended string) error {
-	old, err := read[referrersHead](ctx, l, referrersKey(repo, subject))
+	old, err := read[referrersHead](ctx, l, format.ReferrersKey(repo, subject))
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ var errPassed = errors.New("registry: the list was written by another")
 // changeReferrers swaps a subject's referrers, which were read as old at any time before. change is called again after each lost
 // race, and may change its argument.
 func (l *Local) changeReferrers(ctx context.Context, repo oci.Repository, subject oci.Digest, old stored[referrersHead], change func([]referrer) ([]referrer, error)) error {
-	key := referrersKey(repo, subject)
+	key := format.ReferrersKey(repo, subject)
 	for range rounds(ctx) {
 		list, err := change(slices.Clone(old.Head.List))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
@@ -102,18 +103,18 @@ func errSize(ref oci.Ref, actual int64) error {
 }
 
 func (r *references) blob(ctx context.Context, ref oci.Ref) error {
-	key := linkKey(r.repo, ref.Digest)
+	key := format.LinkKey(r.repo, ref.Digest)
 	link, err := read[linkHead](ctx, r.l, key)
 	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):
 			return err
-		case !link.present():
+		case !link.Present():
 			r.miss(ref)
 			return nil
 		case link.Head.Size != ref.Size:
 			return errSize(ref, link.Head.Size)
-		case link.is(live):
+		case link.Is(live):
 			return nil
 		}
 		link, err = swap(ctx, r.l, key, link, live)
@@ -122,19 +123,19 @@ func (r *references) blob(ctx context.Context, ref oci.Ref) error {
 }
 
 func (r *references) child(ctx context.Context, ref oci.Ref) error {
-	key := manifestKey(r.repo, ref.Digest)
+	key := format.ManifestKey(r.repo, ref.Digest)
 	m, err := read[manifestHead](ctx, r.l, key)
 	rescued := false
 	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):
 			return err
-		case !m.present():
+		case !m.Present():
 			r.miss(ref)
 			return nil
 		case int64(len(m.Body)) != ref.Size:
 			return errSize(ref, int64(len(m.Body)))
-		case m.is(live):
+		case m.Is(live):
 			return r.descend(m, ref, rescued)
 		}
 		m, err = swap(ctx, r.l, key, m, live)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
@@ -20,25 +21,25 @@ func (l *Local) Resolve(ctx context.Context, repo oci.Repository, ref oci.Refere
 	if ref.Digest != "" {
 		return l.resolveDigest(ctx, repo, ref, ref.Digest, "")
 	}
-	tag, err := read[tagHead](ctx, l, tagKey(repo, ref.Tag))
+	tag, err := read[tagHead](ctx, l, format.TagKey(repo, ref.Tag))
 	if err != nil {
 		return nil, err
 	}
-	for tag.present() && tag.Head.Size > inlineBytes {
+	for tag.Present() && tag.Head.Size > format.InlineBytes {
 		found, err := l.resolveDigest(ctx, repo, ref, tag.Head.Digest, tag.Head.Generation)
 		if !errors.Is(err, oci.ErrManifestUnknown) {
 			return found, err
 		}
 		// The tag may have moved since, and what it named have been deleted: that is no 404.
 		before := tag.Version
-		if tag, err = read[tagHead](ctx, l, tagKey(repo, ref.Tag)); err != nil {
+		if tag, err = read[tagHead](ctx, l, format.TagKey(repo, ref.Tag)); err != nil {
 			return nil, err
 		}
 		if tag.Version == before {
 			break
 		}
 	}
-	if !tag.present() || tag.Head.Size > inlineBytes {
+	if !tag.Present() || tag.Head.Size > format.InlineBytes {
 		return nil, errManifestUnknown(ref)
 	}
 	return verified(tag.Head.Digest, tag.Head.MediaType, tag.Body)
@@ -46,11 +47,11 @@ func (l *Local) Resolve(ctx context.Context, repo oci.Repository, ref oci.Refere
 
 // resolveDigest reads a manifest, in one of its lives or, for "", in any.
 func (l *Local) resolveDigest(ctx context.Context, repo oci.Repository, ref oci.Reference, d oci.Digest, life string) (*Stored, error) {
-	m, err := read[manifestHead](ctx, l, manifestKey(repo, d))
+	m, err := read[manifestHead](ctx, l, format.ManifestKey(repo, d))
 	if err != nil {
 		return nil, err
 	}
-	if !m.present() || life != "" && m.Head.Generation != life {
+	if !m.Present() || life != "" && m.Head.Generation != life {
 		return nil, errManifestUnknown(ref)
 	}
 	return verified(d, m.Head.MediaType, m.Body)
@@ -65,11 +66,11 @@ func verified(d oci.Digest, mediaType string, body []byte) (*Stored, error) {
 
 // Referrers implements Lists with one request.
 func (l *Local) Referrers(ctx context.Context, repo oci.Repository, subject oci.Digest) ([]oci.Descriptor, error) {
-	s, err := read[referrersHead](ctx, l, referrersKey(repo, subject))
+	s, err := read[referrersHead](ctx, l, format.ReferrersKey(repo, subject))
 	if err != nil {
 		return nil, err
 	}
-	if !s.present() {
+	if !s.Present() {
 		return nil, nil
 	}
 	out := make([]oci.Descriptor, 0, len(s.Head.List))
@@ -82,16 +83,16 @@ func (l *Local) Referrers(ctx context.Context, repo oci.Repository, subject oci.
 
 // Tags implements Lists. The store's list order is the answer's order.
 func (l *Local) Tags(ctx context.Context, repo oci.Repository, last string, n int) (Page[oci.Tag], error) {
-	prefix := tagPrefix(repo)
+	prefix := format.TagPrefix(repo)
 	page, err := listNames(ctx, l, prefix, last, n, func(part string) oci.Tag { return oci.Tag(part) })
 	if err != nil || len(page.Names) > 0 {
 		return page, err
 	}
-	marker, err := read[markerHead](ctx, l, repositoryKey(repo))
+	marker, err := read[markerHead](ctx, l, format.RepositoryKey(repo))
 	if err != nil {
 		return page, err
 	}
-	if !marker.present() {
+	if !marker.Present() {
 		return page, &oci.Error{Code: oci.NameUnknown, Message: "there is no such repository", Detail: oci.Field{Field: "name", Got: oci.Clip(string(repo))}}
 	}
 	return page, nil
@@ -99,7 +100,7 @@ func (l *Local) Tags(ctx context.Context, repo oci.Repository, last string, n in
 
 // Repositories implements Lists.
 func (l *Local) Repositories(ctx context.Context, last string, n int) (Page[oci.Repository], error) {
-	return listNames(ctx, l, prefixRepositories, pathEscape.Replace(last), n, unescapeRepository)
+	return listNames(ctx, l, format.PrefixRepositories, format.EscapeRepository(oci.Repository(last)), n, format.UnescapeRepository)
 }
 
 // listNames lists the live names below a prefix until n of them and one more are found. It reads sizes
@@ -114,7 +115,7 @@ func listNames[T ~string](ctx context.Context, l *Local, prefix record.Key, last
 		if err != nil {
 			return Page[T]{}, fmt.Errorf("registry: list %s: %w", prefix, err)
 		}
-		if entry.Size == deadSize {
+		if entry.Size == format.DeadSize {
 			continue
 		}
 		if len(page.Names) == n {

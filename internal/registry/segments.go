@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/data"
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
@@ -69,7 +70,7 @@ func errTooLarge(limit int64) error {
 func (w *segmentWriter) write(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
 		if w.current == nil {
-			id := data.ID(randomID())
+			id := data.ID(format.RandomID())
 			current, err := w.store.Create(ctx, id)
 			if err != nil {
 				return fmt.Errorf("registry: store a segment: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"holdfast/internal/format"
 	"holdfast/internal/oci"
 )
 
@@ -25,7 +26,7 @@ func (l *Local) StartUpload(ctx context.Context, repo oci.Repository, alg digest
 	if err := l.checkName(repo); err != nil {
 		return Upload{}, err
 	}
-	return l.renewed(ctx, repo, token{id: randomID(), algorithm: alg}, 0), nil
+	return l.renewed(ctx, repo, token{id: format.RandomID(), algorithm: alg}, 0), nil
 }
 
 // UploadStatus implements Uploads.
@@ -34,7 +35,7 @@ func (l *Local) UploadStatus(ctx context.Context, repo oci.Repository, id string
 	if err != nil {
 		return Upload{}, err
 	}
-	t.written = t.written || s.exists()
+	t.written = t.written || s.Exists()
 	return l.renewed(ctx, repo, t, s.Head.Offset), nil
 }
 
@@ -57,16 +58,16 @@ func (l *Local) lookUp(ctx context.Context, t token, look bool) (stored[uploadHe
 	if !t.written && !look {
 		return stored[uploadHead]{}, nil
 	}
-	return read[uploadHead](ctx, l, uploadKey(t.id))
+	return read[uploadHead](ctx, l, format.UploadKey(t.id))
 }
 
 func checkOpen(t token, s stored[uploadHead]) error {
 	switch {
-	case s.is(open), !s.exists() && !t.written:
+	case s.Is(open), !s.Exists() && !t.written:
 		return nil
-	case s.is(done):
+	case s.Is(done):
 		return errUploadUnknown("this upload is finished")
-	case s.is(aborted):
+	case s.Is(aborted):
 		return errUploadUnknown("this upload was cancelled")
 	}
 	return errUploadUnknown("no such upload")
@@ -81,7 +82,7 @@ func (l *Local) AppendUpload(ctx context.Context, repo oci.Repository, id string
 		return Upload{}, err
 	}
 	if chunk.Start >= 0 && chunk.Start != s.Head.Offset {
-		t.written = t.written || s.exists()
+		t.written = t.written || s.Exists()
 		return Upload{}, &OffsetError{Upload: l.renewed(ctx, repo, t, s.Head.Offset)}
 	}
 	h, err := restoreHash(t.algorithm, s.Head)
@@ -106,7 +107,7 @@ func (l *Local) AppendUpload(ctx context.Context, repo oci.Repository, id string
 	if err != nil {
 		return Upload{}, err
 	}
-	now, err := write(ctx, l, uploadKey(t.id), s, next, nil, false)
+	now, err := write(ctx, l, format.UploadKey(t.id), s, next, nil, false)
 	if isConflict(err) {
 		w.discard(ctx) // a definite loss: no write names them
 		t.written = true
@@ -187,7 +188,7 @@ func (l *Local) CancelUpload(ctx context.Context, repo oci.Repository, id string
 		}
 		head := s.Head
 		head.Repository, head.Algorithm, head.State = repo, string(t.algorithm), aborted
-		if s, err = write(ctx, l, uploadKey(t.id), s, head, nil, false); err == nil {
+		if s, err = write(ctx, l, format.UploadKey(t.id), s, head, nil, false); err == nil {
 			return nil
 		}
 		if isConflict(err) {

@@ -11,7 +11,7 @@ const (
 	references = "internal/registry/references.go"
 	resolve    = "internal/registry/resolve.go"
 	segments   = "internal/registry/segments.go"
-	store      = "internal/registry/store.go"
+	store      = "internal/format/store.go"
 	uploads    = "internal/registry/uploads.go"
 )
 
@@ -75,8 +75,8 @@ func pushBugs() []Bug {
 
 // lives looks`),
 		one("state-instead-of-life", "the looks at the manifest compare its state, not its life", "deep: a manifest|again", push,
-			`		case !m.present() || m.Head.Generation != p.stored.Head.Generation:
-`, `		case !m.present() || m.Head.Generation != p.stored.Head.Generation && !planted("state-instead-of-life"):
+			`		case !m.Present() || m.Head.Generation != p.stored.Head.Generation:
+`, `		case !m.Present() || m.Head.Generation != p.stored.Head.Generation && !planted("state-instead-of-life"):
 `),
 		one("no-look-after-the-fence", "the manifest is not looked at when the fence has moved, though the delete may have missed the tags' markers", "before it has ended|after the delete", push,
 			`		if err := p.lives(ctx); err != nil {
@@ -107,10 +107,10 @@ func pushBugs() []Bug {
 	}
 `),
 		one("condemned-is-good-enough", "a push trusts a condemned link without bringing it back", "blob delete", references,
-			`		case link.is(live):
+			`		case link.Is(live):
 			return nil
 		}
-`, `		case link.is(live), planted("condemned-is-good-enough"):
+`, `		case link.Is(live), planted("condemned-is-good-enough"):
 			return nil
 		}
 `),
@@ -177,11 +177,11 @@ func pushBugs() []Bug {
 func deleteBugs() []Bug {
 	return []Bug{
 		one("tags-outlive-their-manifest", "a manifest's delete does not look for the tags that hold it", "delete", deletes,
-			`	prefix := markerPrefix(repo, d)
+			`	prefix := format.MarkerPrefix(repo, d)
 `, `	if planted("tags-outlive-their-manifest") {
 		return nil
 	}
-	prefix := markerPrefix(repo, d)
+	prefix := format.MarkerPrefix(repo, d)
 `),
 		one("tags-passed-before-the-kill", "a manifest's delete passes its tags before the manifest is dead, and once more after it", "read, and pushed again", deletes,
 			`	for range rounds(ctx) {
@@ -205,21 +205,21 @@ func deleteBugs() []Bug {
 `, `			seen = !over || planted("large-tag-deleted-unseen")
 `),
 		one("redelete-of-the-young", "a repeated delete of a manifest finishes only one that was cut within the hour", "cut", deletes,
-			`	if m.is(dead) {
-`, `	if m.is(dead) && (!planted("redelete-of-the-young") || l.records.Now().Sub(m.Modified) < l.ages.Request) {
+			`	if m.Is(dead) {
+`, `	if m.Is(dead) && (!planted("redelete-of-the-young") || l.records.Now().Sub(m.Modified) < l.ages.Request) {
 `),
 		one("large-tag-of-any-life", "a tag of a large manifest shows a later life of it than it was set under", "large", resolve,
 			`life != "" && m.Head.Generation != life`, `life != "" && m.Head.Generation != life && !planted("large-tag-of-any-life")`),
 		one("tag-not-touched", "a manifest's delete leaves a tag of it as it is that names another now", "after the delete|before it has ended", deletes,
-			`			tag, err = swap(ctx, l, key, tag, tag.state)
-`, `			if planted("tag-not-touched") && tag.is(live) {
+			`			tag, err = swap(ctx, l, key, tag, tag.State)
+`, `			if planted("tag-not-touched") && tag.Is(live) {
 				return nil
 			}
-			tag, err = swap(ctx, l, key, tag, tag.state)
+			tag, err = swap(ctx, l, key, tag, tag.State)
 `),
 		one("tombstone-not-touched", "a manifest's delete leaves a tag of it as it is that is a tombstone", "was deleted, and is read", deletes,
 			`		case passed:
-`, `		case tag.is(dead) && planted("tombstone-not-touched"):
+`, `		case tag.Is(dead) && planted("tombstone-not-touched"):
 			return nil
 		case passed:
 `),
@@ -238,7 +238,7 @@ func deleteBugs() []Bug {
 		one("tag-looked-at-once", "a large manifest that is gone is a 404, though the tag has moved on", "large", resolve,
 			`		if tag.Version == before {
 `, `		if tag.Version == before || planted("tag-looked-at-once") {
-			tag.state = absent
+			tag.State = absent
 `),
 		one("delete-without-fence", "a blob's delete does not raise the fence", "blob delete", deletes,
 			`		if err := l.raiseFence(ctx, repo); err != nil {
@@ -251,8 +251,8 @@ func deleteBugs() []Bug {
 `),
 		one("delete-without-second-look", "a blob's delete does not look for manifests after the fence", "blob delete", deletes,
 			`		if err := l.checkUnused(ctx, repo, d); err != nil {
-			if link.is(condemned) {`, `		if err := l.checkUnused(ctx, repo, d); err != nil && !planted("delete-without-second-look") {
-			if link.is(condemned) {`),
+			if link.Is(condemned) {`, `		if err := l.checkUnused(ctx, repo, d); err != nil && !planted("delete-without-second-look") {
+			if link.Is(condemned) {`),
 		one("delete-in-one-step", "a blob is killed without being condemned", "blob delete", deletes,
 			`			if link, err = swap(ctx, l, key, link, condemned); isConflict(err) {
 `, `			if planted("delete-in-one-step") {
@@ -271,7 +271,7 @@ func blobBugs() []Bug {
 		if !isConflict(err) {
 			return err
 		}
-		if c.link.is(live) {
+		if c.link.Is(live) {
 `, `		if planted("acknowledged-before-the-link") {
 			c.l.afterwards(ctx, "link", func(ctx context.Context) error {
 				_, err := write(ctx, c.l, key, c.link, head, nil, false)
@@ -285,7 +285,7 @@ func blobBugs() []Bug {
 		if !isConflict(err) {
 			return err
 		}
-		if c.link.is(live) {
+		if c.link.Is(live) {
 `),
 		one("link-without-pending", "a commit looks at the record before its link is pending", "collect", commit,
 			`		head := linkHead{}
@@ -308,9 +308,9 @@ func blobBugs() []Bug {
 		}
 		if _, err := c.l.data.Stat`),
 		one("doomed-is-rescued", "a doomed record is brought back like a condemned one", "collect", commit,
-			`		case rec.is(condemned):
+			`		case rec.Is(condemned):
 			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
-`, `		case rec.is(condemned), rec.is(doomed) && planted("doomed-is-rescued"):
+`, `		case rec.Is(condemned), rec.Is(doomed) && planted("doomed-is-rescued"):
 			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
 `),
 		one("doomed-is-left-early", "a doomed record is left before its segments are deleted", "collect", commit,
@@ -321,13 +321,13 @@ func blobBugs() []Bug {
 		}
 		if err := l.data.Delete`),
 		one("mounted-from-the-link", "a mount copies the source's link without looking at the record", "mount", mount,
-			`		rec, err := read[blobHead](ctx, c.l, blobKey(c.digest))
-		if err == nil && rec.is(condemned) {
-`, `		rec, err := read[blobHead](ctx, c.l, blobKey(c.digest))
+			`		rec, err := read[blobHead](ctx, c.l, format.BlobKey(c.digest))
+		if err == nil && rec.Is(condemned) {
+`, `		rec, err := read[blobHead](ctx, c.l, format.BlobKey(c.digest))
 		if planted("mounted-from-the-link") {
-			rec.state = live
+			rec.State = live
 		}
-		if err == nil && rec.is(condemned) {
+		if err == nil && rec.Is(condemned) {
 `),
 		one("void-counts", "a record that lands after its request has ended counts", "lands after", store,
 			`	if base.Fresh && rec.Modified`, `	if base.Fresh && !planted("void-counts") && rec.Modified`),
@@ -351,7 +351,7 @@ func uploadBugs() []Bug {
 			`	if isConflict(err) {
 		w.discard(ctx) // a definite loss: no write names them
 `, `	if isConflict(err) && planted("session-overwritten") {
-		now, err = write(ctx, l, uploadKey(t.id), now, next, nil, false)
+		now, err = write(ctx, l, format.UploadKey(t.id), now, next, nil, false)
 	}
 	if isConflict(err) {
 		w.discard(ctx) // a definite loss: no write names them
@@ -361,9 +361,9 @@ func uploadBugs() []Bug {
 `, `	if chunk.Start >= 0 && chunk.Start != s.Head.Offset && !planted("offset-not-checked") {
 `),
 		one("cancelled-goes-on", "an upload's tombstone is taken for an open session", "cancel", uploads,
-			`	case s.is(open), !s.exists() && !t.written:
+			`	case s.Is(open), !s.Exists() && !t.written:
 		return nil
-`, `	case s.is(open), !s.exists() && !t.written, s.is(aborted) && planted("cancelled-goes-on"):
+`, `	case s.Is(open), !s.Exists() && !t.written, s.Is(aborted) && planted("cancelled-goes-on"):
 		return nil
 `),
 	}
@@ -374,17 +374,17 @@ func storeBugs() []Bug {
 	return []Bug{
 		one("error-is-404", "a store that does not answer is taken for one that has nothing", "", store,
 			`	case errors.Is(err, record.ErrNotFound):
-		return stored[H]{}, nil
+		return Stored[H]{}, nil
 `, `	case errors.Is(err, record.ErrNotFound), planted("error-is-404") && errors.Is(err, record.ErrUnavailable):
-		return stored[H]{}, nil
+		return Stored[H]{}, nil
 `),
 		one("lost-answer-is-a-conflict", "a write whose answer was lost counts as one that lost its race, whatever was there between", "middle of one session", store,
 			`base().Over == over {
 `, `base().Over == over || planted("lost-answer-is-a-conflict") && readErr == nil {
 `),
 		one("no-nonce", "values carry no nonce: equal bodies have equal versions", "two blob deletes", store,
-			`	base.Nonce = randomID()
-`, `	base.Nonce = randomID()
+			`	base.Nonce = RandomID()
+`, `	base.Nonce = RandomID()
 	if planted("no-nonce") {
 		base.Nonce = "0"
 	}

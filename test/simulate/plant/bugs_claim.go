@@ -5,11 +5,11 @@ func claimBugs() []Bug {
 	const claimed = "PUT|claimed|session|collected"
 	return []Bug{
 		one("segments-unclaimed", "a record names the segments of a session that nobody claimed", claimed, commit,
-			`	now, err := write(ctx, l, uploadKey(t.id), s, head, nil, false)
+			`	now, err := write(ctx, l, format.UploadKey(t.id), s, head, nil, false)
 	switch {
 `, `	now, err := s, error(nil)
 	if !planted("segments-unclaimed") {
-		now, err = write(ctx, l, uploadKey(t.id), s, head, nil, false)
+		now, err = write(ctx, l, format.UploadKey(t.id), s, head, nil, false)
 	}
 	switch {
 `),
@@ -37,18 +37,18 @@ func claimBugs() []Bug {
 	}
 	head.State, head.Digest, head.Hash,`),
 		{"resume-of-any-digest", "a session that is done is resumed, whatever digest it was claimed for", claimed, []Edit{
-			{commit, `	if s.is(done) && s.Head.Digest == d {
-		return l.resume`, `	if s.is(done) && (s.Head.Digest == d || planted("resume-of-any-digest")) {
+			{commit, `	if s.Is(done) && s.Head.Digest == d {
+		return l.resume`, `	if s.Is(done) && (s.Head.Digest == d || planted("resume-of-any-digest")) {
 		return l.resume`},
-			{commit, `	if !now.is(done) || now.Head.Digest != c.digest {
-`, `	if !now.is(done) || now.Head.Digest != c.digest && !planted("resume-of-any-digest") {
+			{commit, `	if !now.Is(done) || now.Head.Digest != c.digest {
+`, `	if !now.Is(done) || now.Head.Digest != c.digest && !planted("resume-of-any-digest") {
 `},
 		}},
 		one("resume-not-renewed", "a session is resumed without being renewed, so that its age lets the collector take it", claimed, commit,
-			`	now, err := swap(ctx, l, uploadKey(t.id), s, done)
+			`	now, err := swap(ctx, l, format.UploadKey(t.id), s, done)
 `, `	now, err := s, error(nil)
 	if !planted("resume-not-renewed") {
-		now, err = swap(ctx, l, uploadKey(t.id), s, done)
+		now, err = swap(ctx, l, format.UploadKey(t.id), s, done)
 	}
 `),
 		one("claimed-is-cancelled", "a cancel that loses against a claim aborts the session all the same", "cancel", uploads,
@@ -56,7 +56,7 @@ func claimBugs() []Bug {
 			err = checkOpen(t, s)
 		}
 `, `			t.written = true
-			if err = checkOpen(t, s); planted("claimed-is-cancelled") && s.is(done) {
+			if err = checkOpen(t, s); planted("claimed-is-cancelled") && s.Is(done) {
 				err = nil
 			}
 		}
@@ -80,13 +80,13 @@ func joined`, `	if !ours && planted("lost-claim-not-renewed") {
 
 func joined`),
 		one("whole-not-claimed", "an upload that came in one request is committed without a claim", "whole body", commit,
-			`	if t.id == "" { // nobody`, `	if t.id == "" || planted("whole-not-claimed") && !s.exists() { // nobody`),
+			`	if t.id == "" { // nobody`, `	if t.id == "" || planted("whole-not-claimed") && !s.Exists() { // nobody`),
 		one("found-link-not-looked-at", "a session whose blob is there is resumed without being renewed when that goes meanwhile", "collected with its blob", commit,
-			`	if c.link.present() {
-		link, err`, `	if c.link.present() && planted("found-link-not-looked-at") {
+			`	if c.link.Present() {
+		link, err`, `	if c.link.Present() && planted("found-link-not-looked-at") {
 		return c.settle(ctx)
 	}
-	if c.link.present() {
+	if c.link.Present() {
 		link, err`),
 	}
 }
@@ -95,17 +95,17 @@ func joined`),
 func damageBugs() []Bug {
 	return []Bug{
 		one("damaged-bytes-again", "a repeated commit brings its damaged segments back", "damaged", commit,
-			`	if rec.is(corrupt) && len(c.segments) > 0 &&`, `	if !planted("damaged-bytes-again") && rec.is(corrupt) && len(c.segments) > 0 &&`),
+			`	if rec.Is(corrupt) && len(c.segments) > 0 &&`, `	if !planted("damaged-bytes-again") && rec.Is(corrupt) && len(c.segments) > 0 &&`),
 		one("damaged-link-moved-once", "a link that moves while it is marked damaged is left as it is", "damaged", blobs,
 			`		if link, err = swap(ctx, l, key, link, to); err == nil {
 `, `		if link, err = swap(ctx, l, key, link, to); err == nil || planted("damaged-link-moved-once") && isConflict(err) {
 `),
 		one("pending-link-slips-past", "a link that is about to go live is not told that its bytes are damaged", "damaged", blobs,
-			`		case link.is(pending):
+			`		case link.Is(pending):
 			to = pending
-`, `		case link.is(pending) && planted("pending-link-slips-past"):
+`, `		case link.Is(pending) && planted("pending-link-slips-past"):
 			return nil
-		case link.is(pending):
+		case link.Is(pending):
 			to = pending
 `),
 	}

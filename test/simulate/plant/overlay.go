@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -28,22 +29,27 @@ type Edit struct {
 	Old, New string
 }
 
-const switchFile = "internal/registry/planted_overlay.go"
+// The packages that bugs are planted in get a file of their own, which says what bug is awake.
+const switchFile = "planted_overlay.go"
 
-const switchSource = `package registry
+const switchSource = `package %s
 
 import "os"
 
-var plantedName = os.Getenv("` + Variable + `")
+var plantedName = os.Getenv("%s")
 
 func planted(name string) bool { return plantedName == name }
 `
+
+func withSwitch(files map[string]string, dir string) {
+	files[dir+"/"+switchFile] = fmt.Sprintf(switchSource, path.Base(dir), Variable)
+}
 
 // Overlay writes mutated copies of the module's files, with all bugs in them, asleep, into dir, and returns
 // the path of the file for go build -overlay. root is the module's directory.
 // Errors: one for each edit whose old text does not occur exactly once: bring it up to date.
 func Overlay(root, dir string, bugs []Bug) (string, error) {
-	files := map[string]string{switchFile: switchSource}
+	files := map[string]string{}
 	var errs []error
 	for _, bug := range bugs {
 		for _, edit := range bug.Edits {
@@ -67,11 +73,11 @@ func Overlay(root, dir string, bugs []Bug) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("plant: %w", err)
 	}
-	path := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(path, doc, 0o600); err != nil {
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, doc, 0o600); err != nil {
 		return "", fmt.Errorf("plant: %w", err)
 	}
-	return path, nil
+	return overlay, nil
 }
 
 // apply makes an edit in the copy of its file.
@@ -90,6 +96,7 @@ func apply(root string, files map[string]string, edit Edit) error {
 		}
 	}
 	files[edit.File] = strings.Replace(text, edit.Old, edit.New, 1)
+	withSwitch(files, path.Dir(edit.File))
 	return nil
 }
 

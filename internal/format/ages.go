@@ -1,4 +1,4 @@
-package registry
+package format
 
 import (
 	"errors"
@@ -55,11 +55,11 @@ func (a Ages) Check() error {
 		{"the grace outlives a push", 2 * a.TagAfterManifest, a.Grace + 1, "twice TagAfterManifest", "Grace"},
 	} {
 		if r.less >= r.more {
-			errs = append(errs, fmt.Errorf("registry: ages: %s (%s) must be shorter than %s (%s): %s", r.lname, r.less, r.mname, r.more, r.why))
+			errs = append(errs, fmt.Errorf("format: ages: %s (%s) must be shorter than %s (%s): %s", r.lname, r.less, r.mname, r.more, r.why))
 		}
 	}
 	if a.TouchManifest < shortestAge {
-		errs = append(errs, fmt.Errorf("registry: ages: the shortest, TouchManifest, is %s: store times have a resolution of a second, at least %s is needed", a.TouchManifest, shortestAge))
+		errs = append(errs, fmt.Errorf("format: ages: the shortest, TouchManifest, is %s: store times have a resolution of a second, at least %s is needed", a.TouchManifest, shortestAge))
 	}
 	return errors.Join(errs...)
 }

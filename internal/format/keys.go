@@ -1,0 +1,106 @@
+package format
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+// Keys of the storage format. h2 is the first byte, in hex, of the digest, the id or the hash of the
+// repository: it spreads keys over a store's partitions.
+const (
+	KeyFormat = record.Key("cfg/format")
+	KeySecret = record.Key("cfg/secret")
+
+	PrefixRepositories = record.Key("n/")
+)
+
+// pathEscape and pathUnescape map a repository name to one path part and back, byte for byte, so that
+// length and byte order stay.
+var (
+	pathEscape   = strings.NewReplacer("-", "!", ".", "-", "/", ".")
+	pathUnescape = strings.NewReplacer("!", "-", "-", ".", ".", "/")
+)
+
+// EscapeRepository returns a repository's name as one part of a key.
+func EscapeRepository(r oci.Repository) string { return pathEscape.Replace(string(r)) }
+
+// UnescapeRepository is its inverse.
+func UnescapeRepository(part string) oci.Repository {
+	return oci.Repository(pathUnescape.Replace(part))
+}
+
+// DigestPart returns a digest as one part of a key.
+func DigestPart(d oci.Digest) string { return string(d.Algorithm()) + "-" + d.Encoded() }
+
+// PartDigest is its inverse. Errors: for a part that is no digest's.
+func PartDigest(part string) (oci.Digest, error) {
+	d, err := oci.ParseDigest(strings.Replace(part, "-", ":", 1))
+	if err != nil {
+		return "", fmt.Errorf("format: %q is not the part of a key that a digest is: %s", oci.Clip(part), err.Error()) // not a client's error
+	}
+	return d, nil
+}
+
+func digestPath(d oci.Digest) string { return d.Encoded()[:2] + "/" + DigestPart(d) }
+
+// BlobKey is the key of a blob record.
+func BlobKey(d oci.Digest) record.Key { return record.Key("b/" + digestPath(d)) }
+
+// LinkPrefix is the folder of all links of a digest; LinkKey one of them.
+func LinkPrefix(d oci.Digest) record.Key { return record.Key("l/" + digestPath(d) + "/") }
+
+// LinkKey is the key of the link that says that a repository has a blob.
+func LinkKey(r oci.Repository, d oci.Digest) record.Key {
+	return LinkPrefix(d) + record.Key(EscapeRepository(r))
+}
+
+// RepositoryPrefix is the folder of what a repository has of its own.
+func RepositoryPrefix(r oci.Repository) record.Key {
+	sum := sha256.Sum256([]byte(r))
+	return record.Key("r/" + hex.EncodeToString(sum[:1]) + "/" + EscapeRepository(r) + "/")
+}
+
+// ManifestPrefix is the folder of a repository's manifests.
+func ManifestPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "m/" }
+
+// ManifestKey is the key of a manifest.
+func ManifestKey(r oci.Repository, d oci.Digest) record.Key {
+	return ManifestPrefix(r) + record.Key(DigestPart(d))
+}
+
+// TagPrefix is the folder of a repository's tags.
+func TagPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "t/" }
+
+// TagKey is the key of a tag.
+func TagKey(r oci.Repository, t oci.Tag) record.Key { return TagPrefix(r) + record.Key(t) }
+
+// ReferrersKey is the key of the list of what refers to a subject.
+func ReferrersKey(r oci.Repository, subject oci.Digest) record.Key {
+	return RepositoryPrefix(r) + "s/" + record.Key(DigestPart(subject))
+}
+
+// MarkerPrefix is the folder of the markers of a manifest: the tags that it ever had.
+func MarkerPrefix(r oci.Repository, d oci.Digest) record.Key {
+	return RepositoryPrefix(r) + "g/" + record.Key(DigestPart(d)) + "/"
+}
+
+// MarkerKey is the key of a marker.
+func MarkerKey(r oci.Repository, d oci.Digest, t oci.Tag) record.Key {
+	return MarkerPrefix(r, d) + record.Key(t)
+}
+
+// FenceKey is the key of a repository's fence.
+func FenceKey(r oci.Repository) record.Key { return RepositoryPrefix(r) + "f" }
+
+// RepositoryKey is the key of a repository's marker, of which the catalog is a list.
+func RepositoryKey(r oci.Repository) record.Key {
+	return PrefixRepositories + record.Key(EscapeRepository(r))
+}
+
+// UploadKey is the key of an upload session.
+func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + id) }
