@@ -1,0 +1,133 @@
+package collect
+
+import (
+	"log/slog"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"holdfast/internal/data"
+	"holdfast/internal/format"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+	"holdfast/internal/registry"
+)
+
+// Config is what an operator can choose. The zero value collects by the protocol's ages, and no tag.
+type Config struct {
+	// Delay is how long a manifest without a tag is kept, when it is longer than the grace.
+	Delay time.Duration
+	// Policy says what a repository keeps. nil: tags stay, what no tag names goes.
+	Policy func(oci.Repository) Policy
+	// DryRun finds and reports, and writes nothing.
+	DryRun bool
+	// MultipartAge is after how long an upload that was never finished is given up in the store; 0: two days.
+	MultipartAge time.Duration
+	// MaxReferences bounds the references that are remembered at once, 8 bytes each; with more, a full pass reads the manifests several times. 0: 8 Mi.
+	MaxReferences int
+}
+
+// Policy is what a repository keeps beyond what its tags name.
+type Policy struct {
+	// Untagged keeps manifests that no tag names.
+	Untagged bool
+	// Referrers keeps manifests whose subject is gone.
+	Referrers bool
+	// Tags decides about the tags; nil keeps all of them.
+	Tags func([]Tag, time.Time) []Decision
+}
+
+// defaultPolicy keeps tags, what they name, and what refers to that.
+var defaultPolicy = Policy{}
+
+// Tag is a tag that a Policy decides about.
+type Tag struct {
+	Name   oci.Tag
+	Digest oci.Digest
+	Pushed time.Time
+}
+
+// Decision is about one tag. Rule says for a person which rule decided, and why.
+type Decision struct {
+	Tag  Tag
+	Keep bool
+	Rule string
+}
+
+// Collector frees what nobody needs. Any number of them may work on one store at once. Its methods are not to be called at once.
+type Collector struct {
+	store    format.Store
+	segments data.Store
+	registry *registry.Local
+	cfg      Config
+	log      *slog.Logger
+
+	manifests *lru.Cache[oci.Digest, *oci.Manifest]
+	tags      *lru.Cache[record.Key, knownTag]
+	lists     *lru.Cache[record.Key, knownList]
+	noDelete  bool // the store has no dependable conditional delete
+
+	report *Report
+	due    *Hints // what was found before its time
+}
+
+// knownTag is what a version of a tag says.
+type knownTag struct {
+	version record.Version
+	digest  oci.Digest // "" for one that says nothing
+	life    string
+	dead    bool
+	large   bool
+	pushed  time.Time
+	kept    []keptDigest
+}
+
+// keptDigest is a digest that a tag named until then.
+type keptDigest struct {
+	digest oci.Digest
+	until  time.Time
+}
+
+// knownList is what a version of a list of referrers names.
+type knownList struct {
+	version record.Version
+	digests []oci.Digest
+}
+
+// How much a collector remembers of what cannot change, in entries.
+const (
+	rememberedManifests = 32 << 10
+	rememberedTags      = 64 << 10
+	rememberedLists     = 64 << 10
+)
+
+// New returns a collector over the stores of a registry. It makes no request.
+func New(l *registry.Local, store format.Store, segments data.Store, cfg Config, log *slog.Logger) *Collector {
+	if cfg.Policy == nil {
+		cfg.Policy = func(oci.Repository) Policy { return defaultPolicy }
+	}
+	if cfg.MultipartAge == 0 {
+		cfg.MultipartAge = 2 * store.Ages.Session
+	}
+	if cfg.MaxReferences == 0 {
+		cfg.MaxReferences = 8 << 20
+	}
+	c := &Collector{store: store, segments: segments, registry: l, cfg: cfg, log: log, report: &Report{}, due: NewHints(store, log)}
+	c.manifests, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
+	c.tags, _ = lru.New[record.Key, knownTag](rememberedTags)
+	c.lists, _ = lru.New[record.Key, knownList](rememberedLists)
+	return c
+}
+
+// later notes what has not been useless for long enough, for a later pass.
+func (c *Collector) later(repo oci.Repository, blobs ...oci.Digest) {
+	if !c.cfg.DryRun {
+		c.due.Changed(repo, blobs...)
+	}
+}
+
+// always is for keys that nothing writes again.
+var always = record.Always()
+
+// age is how old a value is, by the store's clock.
+func (c *Collector) age(modified time.Time) time.Duration { return c.store.Records.Now().Sub(modified) }

@@ -1,0 +1,110 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"holdfast/internal/data"
+	"holdfast/internal/format"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+// maxSegments is how many segments a blob may be in; one in more, which came in very small chunks, is merged into as few as can be.
+const maxSegments = 64
+
+// tend looks after one blob record on a full pass: it merges many segments, and gives up those that an earlier merge replaced.
+func (c *Collector) tend(ctx context.Context, key record.Key, rec format.Stored[format.Blob]) error {
+	d, err := format.PartDigest(string(key[strings.LastIndexByte(string(key), '/')+1:]))
+	if err != nil {
+		c.report.skip("%s", err.Error())
+		return nil
+	}
+	switch {
+	case !rec.Is(format.Live):
+		return nil
+	case len(rec.Head.Old) > 0 && c.age(rec.Modified) >= c.store.Ages.Tombstone:
+		return c.dropOld(ctx, d, rec)
+	case len(rec.Head.Segments) > maxSegments && len(rec.Head.Old) == 0:
+		return c.merge(ctx, d, rec)
+	}
+	return nil
+}
+
+// merge writes a blob's bytes into new segments, and swaps the record, then its links, to them. The old ones stay for readers that hold
+// them for the life of a tombstone; a link that is written meanwhile from the old record is as good, for readers look at the record when
+// a segment is gone.
+func (c *Collector) merge(ctx context.Context, d oci.Digest, rec format.Stored[format.Blob]) error {
+	count := c.report.of(KindMerged)
+	if count.Found++; c.cfg.DryRun {
+		return nil
+	}
+	merged, err := c.registry.CopySegments(ctx, d, rec.Head.Segments, rec.Head.Size)
+	if errors.Is(err, data.ErrNotFound) || errors.Is(err, oci.ErrUnavailable) && !errors.Is(err, data.ErrUnavailable) {
+		c.report.skip("%s: its %d segments were not merged: %s", d, len(rec.Head.Segments), err.Error())
+		return nil // deleted meanwhile, or damaged: the check of the bytes says which
+	}
+	if err != nil {
+		return fmt.Errorf("collect: merge the segments of %s: %w", d, err)
+	}
+	head := rec.Head
+	head.Old, head.Segments = head.Segments, merged
+	now, err := format.Write(ctx, c.store, format.BlobKey(d), rec, head, nil, false)
+	if format.IsConflict(err) {
+		count.Rescued++
+		for _, s := range merged { // a definite loss: nothing names them
+			if err := c.segments.Delete(ctx, s.ID); err != nil {
+				return fmt.Errorf("collect: drop a merged segment: %w", err)
+			}
+		}
+		return nil
+	}
+	if err != nil {
+		return err // it may name them
+	}
+	count.Freed++
+	for entry, err := range c.store.Records.List(ctx, format.LinkPrefix(d), "") {
+		if err != nil {
+			return fmt.Errorf("collect: list the links of %s: %w", d, err)
+		}
+		if entry.Size == format.DeadSize {
+			continue
+		}
+		link, err := format.Read[format.Link](ctx, c.store, entry.Key)
+		if err != nil {
+			return err
+		}
+		if !link.Is(format.Live) {
+			continue
+		}
+		next := link.Head
+		next.Segments = now.Head.Segments
+		if _, err := format.Write(ctx, c.store, entry.Key, link, next, nil, false); err != nil && !format.IsConflict(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropOld forgets the segments that a merge replaced, and then deletes them, the first of them first: a reader that begins at it looks at
+// the record.
+func (c *Collector) dropOld(ctx context.Context, d oci.Digest, rec format.Stored[format.Blob]) error {
+	if c.cfg.DryRun {
+		return nil
+	}
+	head := rec.Head
+	old := head.Old
+	head.Old = nil
+	if _, err := format.Write(ctx, c.store, format.BlobKey(d), rec, head, nil, false); err != nil {
+		return ignoreConflict(err)
+	}
+	for _, s := range old {
+		if err := c.segments.Delete(ctx, s.ID); err != nil {
+			return fmt.Errorf("collect: delete a segment that was merged: %w", err)
+		}
+		c.report.of(KindMerged).FreedBytes += s.Size
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/format"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+// Progress is how far a pass is. A collector that takes the work over goes on from it: what was done before is not done again, whatever it
+// finds on the way it decides anew.
+type Progress struct {
+	Full    bool      `json:"full,omitempty"`
+	Phase   Phase     `json:"phase,omitempty"`
+	Cursor  string    `json:"cursor,omitempty"` // the last key of the phase that was dealt with
+	Started time.Time `json:"started,omitzero"`
+}
+
+// Phase is a part of a pass.
+type Phase string
+
+// The phases, in their order. Only a full pass has links and orphans.
+const (
+	PhaseRepositories Phase = "repositories"
+	PhaseLinks        Phase = "links"
+	PhaseSessions     Phase = "sessions"
+	PhaseOrphans      Phase = "orphans"
+)
+
+var phases = []Phase{PhaseRepositories, PhaseLinks, PhaseSessions, PhaseOrphans}
+
+// Pass makes a pass over what hints say has changed, or over everything, from where at says, and reports what came of it; the report is not
+// nil also with an error. save is called now and then with how far it is, and ends the pass by an error; it may be nil.
+func (c *Collector) Pass(ctx context.Context, at Progress, save func(context.Context, Progress) error) (*Report, error) {
+	c.report = &Report{Full: at.Full, DryRun: c.cfg.DryRun, Started: c.store.Records.Now()}
+	if save == nil {
+		save = func(context.Context, Progress) error { return nil }
+	}
+	if at.Started.IsZero() {
+		at.Started = c.report.Started
+	}
+	err := c.phases(ctx, at, save)
+	if hintErr := c.due.Write(context.WithoutCancel(ctx)); err == nil {
+		err = hintErr
+	}
+	c.report.Ended = c.store.Records.Now()
+	if err != nil {
+		c.report.Failed = err.Error()
+	}
+	return c.report, err
+}
+
+func (c *Collector) phases(ctx context.Context, at Progress, save func(context.Context, Progress) error) error {
+	begin := max(slices.Index(phases, at.Phase), 0)
+	var refs *references
+	for i, phase := range phases[begin:] {
+		if i > 0 {
+			at.Phase, at.Cursor = phase, ""
+			if err := save(ctx, at); err != nil {
+				return err
+			}
+		}
+		at.Phase = phase
+		step := func(cursor record.Key) error {
+			at.Cursor = string(cursor)
+			return save(ctx, at)
+		}
+		var err error
+		switch {
+		case phase == PhaseRepositories && at.Full:
+			refs, err = c.allRepositories(ctx, record.Key(at.Cursor), step)
+		case phase == PhaseRepositories:
+			err = c.changedRepositories(ctx)
+		case phase == PhaseLinks && at.Full:
+			err = c.allLinks(ctx, refs, record.Key(at.Cursor), step)
+		case phase == PhaseSessions:
+			err = c.collectSessions(ctx)
+			if err == nil {
+				err = c.sweep(ctx)
+			}
+		case phase == PhaseOrphans && at.Full:
+			err = c.collectOrphans(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep gives up uploads that were begun at the store and never finished.
+func (c *Collector) sweep(ctx context.Context) error {
+	if c.cfg.DryRun {
+		return nil
+	}
+	n, err := c.segments.Sweep(ctx, c.store.Records.Now().Add(-c.cfg.MultipartAge))
+	count := c.report.of(KindUploads)
+	count.Found += int64(n)
+	count.Freed += int64(n)
+	if err != nil {
+		return fmt.Errorf("collect: give up unfinished uploads: %w", err)
+	}
+	return nil
+}
+
+// changedRepositories collects what hints name, batch by batch.
+func (c *Collector) changedRepositories(ctx context.Context) error {
+	for {
+		batch, err := c.readHints(ctx)
+		if err != nil {
+			return err
+		}
+		for _, repo := range slices.Sorted(maps.Keys(batch.repositories)) {
+			blobs := batch.repositories[repo]
+			if repo == "" {
+				err = c.mergeHinted(ctx, blobs)
+			} else {
+				err = c.collect(ctx, repo, blobs)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := c.dropHints(ctx, batch.read); err != nil {
+			return err
+		}
+		if !batch.more || c.cfg.DryRun {
+			return nil
+		}
+	}
+}
+
+// collect looks at one repository and collects what is useless of it, down to the bytes of blobs that nobody has any more.
+func (c *Collector) collect(ctx context.Context, repo oci.Repository, hinted map[oci.Digest]bool) error {
+	v, err := c.look(ctx, repo)
+	if err == nil {
+		err = c.collectView(ctx, v, hinted)
+	}
+	return c.leaveUnclear(ctx, repo, err)
+}
+
+// leaveUnclear leaves a repository alone that cannot be understood.
+func (c *Collector) leaveUnclear(ctx context.Context, repo oci.Repository, err error) error {
+	var what unclearError
+	if !errors.As(err, &what) {
+		return err
+	}
+	c.log.ErrorContext(ctx, "a repository was left alone: the collector cannot understand it", "repo", repo, "err", err)
+	c.report.skip("repository %s: %s", repo, err.Error())
+	return nil
+}
+
+func (c *Collector) collectView(ctx context.Context, v *view, hinted map[oci.Digest]bool) error {
+	c.report.Repositories++
+	died, err := c.collectRepository(ctx, v, hinted)
+	if err != nil {
+		return err
+	}
+	for _, d := range died {
+		if err := c.collectDigest(ctx, d); err != nil {
+			return err
+		}
+	}
+	return c.clearAway(ctx, v)
+}
+
+func (c *Collector) mergeHinted(ctx context.Context, blobs map[oci.Digest]bool) error {
+	for _, d := range slices.Sorted(maps.Keys(blobs)) {
+		key := format.BlobKey(d)
+		rec, err := format.Read[format.Blob](ctx, c.store, key)
+		if err != nil {
+			return err
+		}
+		if err := c.tend(ctx, key, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll reads the values below a prefix that are not dead, several at once, and calls each with every one in the order of the keys.
+func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefix record.Key, each func(record.Key, format.Stored[H]) error) error {
+	var keys []record.Key
+	flush := func() error {
+		values := make([]format.Stored[H], len(keys))
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(parallel)
+		for i, key := range keys {
+			g.Go(func() (err error) {
+				values[i], err = format.Read[H, P](gctx, c.store, key)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		for i, key := range keys {
+			if err := each(key, values[i]); err != nil {
+				return err
+			}
+		}
+		keys = keys[:0]
+		return nil
+	}
+	for entry, err := range c.store.Records.List(ctx, prefix, "") {
+		if err != nil {
+			return fmt.Errorf("collect: list %s: %w", prefix, err)
+		}
+		if entry.Size == format.DeadSize {
+			continue
+		}
+		if keys = append(keys, entry.Key); len(keys) == cap(keys) || len(keys) >= 256 {
+			if len(keys) >= 256 {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}

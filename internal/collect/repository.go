@@ -1,0 +1,338 @@
+package collect
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"holdfast/internal/format"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
+)
+
+// collectRepository collects what is useless of one repository: tags that its policy drops, manifests that nothing names, entries of
+// referrers that are gone, and links that no manifest refers to: those of the manifests that die now, and hinted ones. It returns the
+// digests whose links are dead. What it finds before its time it hints at for later.
+func (c *Collector) collectRepository(ctx context.Context, v *view, hinted map[oci.Digest]bool) ([]oci.Digest, error) {
+	policy := c.cfg.Policy(v.repo)
+	if err := c.dropTags(ctx, v, policy); err != nil {
+		return nil, err
+	}
+	if err := c.finishDeletes(ctx, v); err != nil {
+		return nil, err
+	}
+	candidates := maps.Clone(hinted)
+	if candidates == nil {
+		candidates = map[oci.Digest]bool{}
+	}
+	if err := c.collectManifests(ctx, v, policy, candidates); err != nil {
+		return nil, err
+	}
+	if err := c.dropReferrers(ctx, v); err != nil {
+		return nil, err
+	}
+	return c.collectLinks(ctx, v, candidates)
+}
+
+// dropTags buries the tags that the policy does not keep, each only while it is what the policy saw.
+func (c *Collector) dropTags(ctx context.Context, v *view, policy Policy) error {
+	if policy.Tags == nil {
+		return nil
+	}
+	var tags []Tag
+	at := map[oci.Tag]*tagSeen{}
+	for i := range v.tags {
+		if t := &v.tags[i]; t.digest != "" && !t.dead {
+			tags = append(tags, Tag{t.name, t.digest, t.pushed})
+			at[t.name] = t
+		}
+	}
+	for _, d := range policy.Tags(tags, c.store.Records.Now()) {
+		if d.Keep {
+			continue
+		}
+		t := at[d.Tag.Name]
+		c.report.of(KindTags).Found++
+		if c.cfg.DryRun {
+			continue
+		}
+		tag, err := format.Read[format.Tag](ctx, c.store, t.Key)
+		if err != nil {
+			return err
+		}
+		if tag.Version != t.version || !tag.Present() {
+			c.report.of(KindTags).Rescued++
+			continue
+		}
+		head := format.Tag{Digest: tag.Head.Digest, By: "retention"}
+		head.State = format.Dead
+		now, err := format.Write(ctx, c.store, t.Key, tag, head, nil, false)
+		if format.IsConflict(err) {
+			c.report.of(KindTags).Rescued++
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.report.of(KindTags).Freed++
+		c.log.InfoContext(ctx, "retention removed a tag", "repo", v.repo, "tag", t.name, "digest", t.digest, "rule", d.Rule)
+		t.Entry = record.Entry{Key: t.Key, Size: format.DeadSize, Stamp: now.Stamp}
+		t.knownTag = knownTag{version: now.Version, digest: tag.Head.Digest, dead: true, pushed: now.Head.T}
+		c.later(v.repo)
+	}
+	return nil
+}
+
+// finishDeletes passes the tags that a DELETE left which died half way: they name a manifest that is dead.
+func (c *Collector) finishDeletes(ctx context.Context, v *view) error {
+	finished := map[oci.Digest]bool{}
+	for i := range v.tags {
+		t := &v.tags[i]
+		m := v.manifests[t.digest]
+		if t.dead || m == nil || m.Size != format.DeadSize || finished[t.digest] || c.cfg.DryRun || c.age(m.Modified) < c.store.Ages.Request {
+			continue
+		}
+		dead, err := format.Read[format.Manifest](ctx, c.store, m.Key)
+		if err != nil {
+			return err
+		}
+		if !dead.Is(format.Dead) {
+			continue
+		}
+		if err := c.registry.AfterManifest(ctx, v.repo, t.digest, dead.Head); err != nil {
+			return err
+		}
+		finished[t.digest] = true
+	}
+	return nil
+}
+
+// reachable are the manifests that somebody may still want: what tags name and, within the grace, named; what was pushed within the delay,
+// unless it is in condemned; what the policy keeps; their children; and what refers to one of them.
+func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]record.Version) map[oci.Digest]bool {
+	now := c.store.Records.Now()
+	within := func(t time.Time, age time.Duration) bool { return now.Sub(t) < age }
+	var next []oci.Digest
+	for _, t := range v.tags {
+		if t.digest != "" && (!t.dead || within(t.Modified, c.store.Ages.Grace)) {
+			next = append(next, t.digest)
+		}
+		for _, k := range t.kept {
+			if within(k.until, c.store.Ages.Grace) {
+				next = append(next, k.digest)
+			}
+		}
+	}
+	referrers := map[oci.Digest][]oci.Digest{}
+	for _, m := range v.manifests {
+		if m.dead() {
+			continue
+		}
+		var subject oci.Digest
+		if m.parsed.Subject != nil {
+			subject = m.parsed.Subject.Digest
+			referrers[subject] = append(referrers[subject], m.digest)
+		}
+		s := v.manifests[subject]
+		switch {
+		case condemned[m.digest] != m.Version && within(m.Modified, max(c.store.Ages.Grace, c.store.Ages.YoungManifest, c.cfg.Delay)),
+			subject == "" && policy.Untagged,
+			subject != "" && policy.Referrers && (s == nil || s.dead()):
+			next = append(next, m.digest)
+		}
+	}
+	live := map[oci.Digest]bool{}
+	for len(next) > 0 {
+		d := next[len(next)-1]
+		next = next[:len(next)-1]
+		m := v.manifests[d]
+		if live[d] || m == nil || m.dead() {
+			continue
+		}
+		live[d] = true
+		for _, child := range m.parsed.Children {
+			next = append(next, child.Digest)
+		}
+		next = append(next, referrers[d]...)
+	}
+	return live
+}
+
+// collectManifests condemns what nobody can reach, raises the fence, looks again, and kills or restores. The blobs of what has died become
+// candidates.
+func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy, candidates map[oci.Digest]bool) error {
+	live := c.reachable(v, policy, nil)
+	found := slices.Collect(maps.Keys(v.manifests))
+	slices.Sort(found)
+	condemned := map[oci.Digest]format.Stored[format.Manifest]{}
+	versions := map[oci.Digest]record.Version{}
+	for _, d := range found {
+		m := v.manifests[d]
+		if m.dead() || live[d] {
+			continue
+		}
+		c.report.of(KindManifests).Found++
+		if c.cfg.DryRun {
+			c.died(m, candidates)
+			continue
+		}
+		s, err := c.condemnManifest(ctx, m)
+		if err != nil {
+			return err
+		}
+		if !s.Is(format.Condemned) {
+			c.report.of(KindManifests).Rescued++
+			continue
+		}
+		condemned[d], versions[d] = s, s.Version
+	}
+	if len(condemned) == 0 {
+		return nil
+	}
+	if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
+		return err
+	}
+	again, err := c.lookAgain(ctx, v.repo)
+	if err != nil {
+		return err
+	}
+	live = c.reachable(again, policy, versions)
+	var dying []oci.Digest
+	for _, d := range found {
+		if _, is := condemned[d]; is && !live[d] {
+			dying = append(dying, d)
+		}
+	}
+	// What dies takes the names of its blobs along: a collector that is killed now leaves them in a hint.
+	if err := c.hintAt(ctx, v, dying); err != nil {
+		return err
+	}
+	for _, d := range found {
+		if s, is := condemned[d]; is {
+			killed, err := c.decideManifest(ctx, v.manifests[d], s, live[d])
+			if err != nil {
+				return err
+			}
+			if killed {
+				c.died(v.manifests[d], candidates)
+			}
+		}
+	}
+	return nil
+}
+
+// condemnManifest condemns a manifest in the version that was seen to be useless, or joins who did.
+func (c *Collector) condemnManifest(ctx context.Context, m *manifestSeen) (format.Stored[format.Manifest], error) {
+	s, err := format.Read[format.Manifest](ctx, c.store, m.Key)
+	if err != nil || s.Version != m.Version || !s.Is(format.Live) {
+		return s, err
+	}
+	now, err := format.Swap(ctx, c.store, m.Key, s, format.Condemned)
+	if format.IsConflict(err) {
+		return format.Stored[format.Manifest]{}, nil // somebody needs it: a push
+	}
+	return now, err
+}
+
+// decideManifest kills a condemned manifest, or restores it. A lost race is a rescue by a push, or another collector's decision.
+func (c *Collector) decideManifest(ctx context.Context, m *manifestSeen, s format.Stored[format.Manifest], live bool) (killed bool, err error) {
+	count := c.report.of(KindManifests)
+	if live {
+		count.Rescued++
+		if _, err := format.Swap(ctx, c.store, m.Key, s, format.Live); err != nil && !format.IsConflict(err) {
+			return false, err
+		}
+		return false, nil
+	}
+	head := format.Manifest{MediaType: s.Head.MediaType, Epoch: s.Head.Epoch, Generation: s.Head.Generation}
+	head.State = format.Dead
+	if m.parsed.Subject != nil {
+		head.Subject = m.parsed.Subject.Digest
+	}
+	now, err := format.Write(ctx, c.store, m.Key, s, head, nil, false)
+	switch {
+	case format.IsConflict(err):
+		count.Rescued++
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	count.Freed++
+	m.Size, m.Stamp = format.DeadSize, now.Stamp
+	return true, nil
+}
+
+// died makes the blobs of a manifest candidates, and the manifest dead in the view.
+func (c *Collector) died(m *manifestSeen, candidates map[oci.Digest]bool) {
+	for _, d := range m.parsed.BlobDigests() {
+		candidates[d] = true
+	}
+	m.Size = format.DeadSize
+}
+
+// hintAt writes the blobs of manifests that are about to die into a hint of their own.
+func (c *Collector) hintAt(ctx context.Context, v *view, dying []oci.Digest) error {
+	if len(dying) == 0 {
+		return nil
+	}
+	hints := NewHints(c.store, c.log)
+	for _, d := range dying {
+		hints.Changed(v.repo, v.manifests[d].parsed.BlobDigests()...)
+	}
+	return hints.Write(ctx)
+}
+
+// dropReferrers takes the entries of manifests that are gone out of the lists of referrers, and buries lists that are empty.
+func (c *Collector) dropReferrers(ctx context.Context, v *view) error {
+	for _, entry := range v.subjects {
+		if entry.Size == format.DeadSize {
+			continue
+		}
+		known, ok := c.lists.Get(entry.Key)
+		suspect := func(d oci.Digest) bool { m := v.manifests[d]; return m == nil || m.dead() }
+		if ok && known.version == entry.Version && len(known.digests) > 0 && !slices.ContainsFunc(known.digests, suspect) {
+			continue
+		}
+		list, err := format.Read[format.Referrers](ctx, c.store, entry.Key)
+		if err != nil {
+			return err
+		}
+		if !list.Present() {
+			continue
+		}
+		known = knownList{version: list.Version}
+		var kept []format.Referrer
+		for _, r := range list.Head.List {
+			d := r.Descriptor.Digest
+			if suspect(d) {
+				m, err := format.Read[format.Manifest](ctx, c.store, format.ManifestKey(v.repo, d))
+				if err != nil {
+					return err
+				}
+				if !m.Present() {
+					continue // it was entered while the manifest lived, in a life that is over
+				}
+			}
+			kept, known.digests = append(kept, r), append(known.digests, d)
+		}
+		gone := int64(len(list.Head.List) - len(kept))
+		if c.lists.Add(entry.Key, known); gone == 0 && (len(kept) > 0 || c.age(list.Modified) < c.store.Ages.Grace) {
+			continue
+		}
+		c.report.of(KindReferrers).Found += gone
+		if c.cfg.DryRun {
+			continue
+		}
+		head := format.Referrers{List: kept}
+		if len(kept) == 0 {
+			head.State = format.Dead
+		}
+		if _, err = format.Write(ctx, c.store, entry.Key, list, head, nil, false); err == nil {
+			c.report.of(KindReferrers).Freed += gone
+		} else if !format.IsConflict(err) {
+			return err
+		}
+	}
+	return nil
+}
