@@ -102,5 +102,8 @@ func RepositoryKey(r oci.Repository) record.Key {
 	return PrefixRepositories + record.Key(EscapeRepository(r))
 }
 
+// LeaseKey is the key of a lease. Its name is one part of a key.
+func LeaseKey(name string) record.Key { return record.Key("cfg/lease/" + name) }
+
 // UploadKey is the key of an upload session.
 func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + id) }
