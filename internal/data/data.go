@@ -58,6 +58,11 @@ type Store interface {
 	// List yields the committed segments with an id greater than after, in byte order: for the
 	// collector, never on a request's path. It stops at the first error, which it yields.
 	List(ctx context.Context, after ID) iter.Seq2[Entry, error]
+	// Sweep removes what was begun before the given time, by the store's clock, and neither committed nor aborted: what
+	// processes left that died. It reports how many segments' beginnings it removed, also beside an error, at which it stops. It never
+	// touches a committed segment. A writer that still lives fails, and nothing of it becomes visible: the caller gives a time
+	// before which none of them began. For the collector, never on a request's path; any number may do it at once.
+	Sweep(ctx context.Context, before time.Time) (removed int, err error)
 }
 
 // Writer takes the bytes of one segment. Not safe for concurrent use. Exactly one of Commit and Abort

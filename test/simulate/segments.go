@@ -73,6 +73,11 @@ func (s segments) List(ctx context.Context, after data.ID) iter.Seq2[data.Entry,
 	return s.in.world.segments.List(ctx, after)
 }
 
+// Sweep implements data.Store. What was begun and never committed lives in no store here.
+func (s segments) Sweep(ctx context.Context, before time.Time) (int, error) {
+	return s.in.world.segments.Sweep(ctx, before)
+}
+
 // writer is a data.Writer whose commit the scheduler decides.
 type writer struct {
 	data.Writer

@@ -60,6 +60,7 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) data.Store) {
 		{"Delete", (*suite).remove},
 		{"List is in order, after an id", (*suite).list},
 		{"List sees every commit", (*suite).listFresh},
+		{"Sweep leaves what is committed and what is young", (*suite).sweep},
 
 		{"a context that has ended", (*suite).endedContext},
 		{"a context that ends mid-write", (*suite).cancelledWrite},

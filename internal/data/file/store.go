@@ -77,24 +77,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.syncDir("."); err != nil {
 		return err
 	}
-	names, err := s.readDir(tmpDir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		name = path.Join(tmpDir, name)
-		info, err := s.root.Lstat(name)
-		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > leftoverAge {
-			err = s.root.Remove(name)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone: its writer lives, or another process cleared it
-			return err
-		}
-	}
-	return nil
+	_, err := s.Sweep(ctx, time.Now().Add(-leftoverAge))
+	return err
 }
 
 // Stat implements data.Store.

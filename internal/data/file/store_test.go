@@ -162,6 +162,38 @@ func TestLeftoversAreRemovedAfterADay(t *testing.T) {
 	}
 }
 
+func TestSweep(t *testing.T) {
+	dir := newDir(t)
+	store := open(t, dir)
+	put(t, store, id, []byte("content"))
+	now := time.Now()
+	for name, age := range map[string]time.Duration{"tmp/dead": 3 * time.Hour, "tmp/dead2": 2*time.Hour + time.Second, "tmp/young": 2*time.Hour - time.Second, "01/" + string(id): 3 * time.Hour} {
+		path := filepath.Join(dir, name)
+		if strings.HasPrefix(name, "tmp/") {
+			if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chtimes(path, now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []int{2, 0} {
+		if n, err := store.Sweep(t.Context(), now.Add(-2*time.Hour)); n != want || err != nil {
+			t.Errorf("sweep %d: %d, %v, want %d", i, n, err, want)
+		}
+	}
+	if diff := cmp.Diff([]string{"01/" + string(id) + " -rw-------", "tmp/young -rw-------"}, files(t, dir)); diff != "" {
+		t.Errorf("files after it (-want +got):\n%s", diff)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Sweep(t.Context(), now); !errors.Is(err, data.ErrUnavailable) {
+		t.Errorf("sweep without the directory: %v, want ErrUnavailable", err)
+	}
+}
+
 func TestASegmentIsNeverReplaced(t *testing.T) {
 	dir := newDir(t)
 	store := open(t, dir)

@@ -35,8 +35,8 @@ func (s *Store) Create(ctx context.Context, id data.ID) (data.Writer, error) {
 	}
 	tmp := path.Join(tmpDir, string(id)+"."+rand.Text())
 	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	// Dies here, or anywhere before the rename: the file in tmp stays, is seen by nothing but Open,
-	// which removes it when a day has passed since its last write.
+	// Dies here, or anywhere before the rename: the file in tmp stays, is seen by nothing but Open and Sweep,
+	// which remove it when a day, or what Sweep is told, has passed since its last write.
 	if err != nil {
 		// A directory that is not there is the operator's fault, no answer about a segment.
 		return nil, fmt.Errorf("file: create %s: %w: %w", id, data.ErrUnavailable, err)
@@ -123,7 +123,7 @@ func (w *writer) commit() error {
 	return nil
 }
 
-// Abort implements data.Writer. Dies before: the file in tmp stays until an Open finds it a day old.
+// Abort implements data.Writer. Dies before: the file in tmp stays until an Open or a Sweep finds it old.
 func (w *writer) Abort() { w.drop() }
 
 // drop removes the file in tmp, unless the writer has ended. A removal that fails leaves it to Open.

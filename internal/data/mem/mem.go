@@ -135,6 +135,14 @@ func (s *Store) List(ctx context.Context, after data.ID) iter.Seq2[data.Entry, e
 	}
 }
 
+// Sweep implements data.Store: what was never committed is its writer's, and goes with it.
+func (s *Store) Sweep(ctx context.Context, _ time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("mem: sweep: %w", err)
+	}
+	return 0, nil
+}
+
 // find returns a committed segment. Errors: ErrNotFound, those of check.
 func (s *Store) find(ctx context.Context, id data.ID) (segment, error) {
 	if err := check(ctx, id); err != nil {

@@ -118,7 +118,7 @@ func (w *writer) settle(ctx context.Context, size int64) error {
 }
 
 // Abort implements data.Writer. It ends uploads at once and gives the store five seconds to drop the parts;
-// what stays is for Store.AbortStale.
+// what stays is for Store.Sweep.
 func (w *writer) Abort() {
 	w.mu.Lock()
 	if w.ended {

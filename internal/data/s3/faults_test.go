@@ -315,7 +315,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-func TestAbortStale(t *testing.T) {
+func TestSweep(t *testing.T) {
 	s3test.Each(t, func(t *testing.T, server s3test.Server) {
 		store, client := open(t, server, newBudget(t, 64<<20), nil)
 		id := newID(t)
@@ -323,10 +323,10 @@ func TestAbortStale(t *testing.T) {
 		if _, err := client.CreateUpload(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := store.AbortStale(t.Context(), client.Now().Add(-time.Hour)); n != 0 || err != nil {
+		if n, err := store.Sweep(t.Context(), client.Now().Add(-time.Hour)); n != 0 || err != nil {
 			t.Errorf("a fresh upload: %d aborted, %v", n, err)
 		}
-		if n, err := store.AbortStale(t.Context(), client.Now().Add(time.Hour)); n != 1 || err != nil {
+		if n, err := store.Sweep(t.Context(), client.Now().Add(time.Hour)); n != 1 || err != nil {
 			t.Errorf("a stale upload: %d aborted, %v", n, err)
 		}
 		if n := uploads(t, client); n != 0 {

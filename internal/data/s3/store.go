@@ -124,10 +124,9 @@ func (s *Store) List(ctx context.Context, after data.ID) iter.Seq2[data.Entry, e
 	}
 }
 
-// AbortStale aborts the multipart uploads of segments that began before the given time, by the store's
-// clock: those that a process left when it died. It returns how many. Stores that do not list
-// uploads by prefix (MinIO) have none to abort, and need a lifecycle rule.
-func (s *Store) AbortStale(ctx context.Context, before time.Time) (int, error) {
+// Sweep implements data.Store: it aborts multipart uploads. Stores that do not list uploads by prefix (MinIO)
+// have none to abort, and need a lifecycle rule.
+func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	n := 0
 	for upload, err := range s.client.ListUploads(ctx, s.prefix+"d/") {
 		if err == nil && upload.Initiated.Before(before) {
@@ -136,7 +135,7 @@ func (s *Store) AbortStale(ctx context.Context, before time.Time) (int, error) {
 			}
 		}
 		if err != nil {
-			return n, fmt.Errorf("s3: abort stale uploads: %w", wrap(err))
+			return n, fmt.Errorf("s3: sweep: %w", wrap(err))
 		}
 	}
 	return n, nil
