@@ -1,10 +1,14 @@
 package collect
 
 import (
+	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/data"
 	"holdfast/internal/format"
@@ -65,10 +69,13 @@ type Collector struct {
 	manifests *lru.Cache[oci.Digest, *oci.Manifest]
 	tags      *lru.Cache[record.Key, knownTag]
 	lists     *lru.Cache[record.Key, knownList]
-	noDelete  bool // the store has no dependable conditional delete
+	noDelete  atomic.Bool // the store has no dependable conditional delete
 
+	due *Hints // what was found before its time
+
+	mu     sync.Mutex
 	report *Report
-	due    *Hints // what was found before its time
+	dying  map[record.Key]bool // links that a dry run would have killed
 }
 
 // knownTag is what a version of a tag says.
@@ -124,6 +131,29 @@ func (c *Collector) later(repo oci.Repository, blobs ...oci.Digest) {
 	if !c.cfg.DryRun {
 		c.due.Changed(repo, blobs...)
 	}
+}
+
+// count adds to what the report says of a kind. Safe for concurrent use.
+func (c *Collector) count(k Kind, add Count) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.report.of(k)
+	n.Found += add.Found
+	n.Freed += add.Freed
+	n.Rescued += add.Rescued
+	n.Left += add.Left
+	n.FoundBytes += add.FoundBytes
+	n.FreedBytes += add.FreedBytes
+}
+
+// each does work for 0 to n-1, some of it at once, until one fails.
+func each(ctx context.Context, n int, work func(context.Context, int) error) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i := range n {
+		g.Go(func() error { return work(gctx, i) })
+	}
+	return g.Wait()
 }
 
 // always is for keys that nothing writes again.

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"holdfast/internal/format"
@@ -24,21 +25,19 @@ func (c *Collector) collectDigest(ctx context.Context, d oci.Digest) error {
 	if !rec.Is(format.Live, format.Condemned, format.Doomed, format.Corrupt) {
 		return nil
 	}
-	count := c.report.of(KindBlobs)
 	if held && !rec.Is(format.Doomed) {
 		if rec.Is(format.Condemned) && !c.cfg.DryRun { // left by a collector that died, or about to be looked at again by one that lives
 			_, err = format.Swap(ctx, c.store, key, rec, format.Live)
 		}
 		return ignoreConflict(err)
 	}
-	count.Found++
-	count.FoundBytes += rec.Head.Size
+	c.count(KindBlobs, Count{Found: 1, FoundBytes: rec.Head.Size})
 	if c.cfg.DryRun {
 		return nil
 	}
 	if rec.Is(format.Live) {
 		if rec, err = format.Swap(ctx, c.store, key, rec, format.Condemned); err != nil {
-			count.Rescued++
+			c.count(KindBlobs, Count{Rescued: 1})
 			return ignoreConflict(err)
 		}
 	}
@@ -47,7 +46,7 @@ func (c *Collector) collectDigest(ctx context.Context, d oci.Digest) error {
 			return err
 		}
 		if held {
-			count.Rescued++
+			c.count(KindBlobs, Count{Rescued: 1})
 			if rec.Is(format.Corrupt) {
 				return nil
 			}
@@ -55,7 +54,7 @@ func (c *Collector) collectDigest(ctx context.Context, d oci.Digest) error {
 			return ignoreConflict(err)
 		}
 		if rec, err = format.Swap(ctx, c.store, key, rec, format.Doomed); err != nil {
-			count.Rescued++
+			c.count(KindBlobs, Count{Rescued: 1})
 			return ignoreConflict(err)
 		}
 	}
@@ -71,9 +70,20 @@ func (c *Collector) collectDigest(ctx context.Context, d oci.Digest) error {
 	if _, err = format.Write(ctx, c.store, key, rec, head, nil, false); err != nil {
 		return ignoreConflict(err) // a push helped
 	}
-	count.Freed++
-	count.FreedBytes += rec.Head.Size
+	c.count(KindBlobs, Count{Freed: 1, FreedBytes: rec.Head.Size})
 	return nil
+}
+
+// collectDigests is collectDigest for several.
+func (c *Collector) collectDigests(ctx context.Context, digests []oci.Digest) error {
+	return each(ctx, len(digests), func(ctx context.Context, i int) error { return c.collectDigest(ctx, digests[i]) })
+}
+
+// wouldDie notes a link that a dry run would have killed.
+func (c *Collector) wouldDie(link record.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dying[link] = true
 }
 
 // held reports whether a link holds a digest: one that is pending, live or condemned, or one whose bytes are damaged and wait to be pushed
@@ -84,7 +94,7 @@ func (c *Collector) held(ctx context.Context, d oci.Digest) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("collect: list %s: %w", prefix, err)
 		}
-		if entry.Size == format.DeadSize {
+		if entry.Size == format.DeadSize || c.dying[entry.Key] {
 			continue
 		}
 		link, err := format.Read[format.Link](ctx, c.store, entry.Key)
@@ -107,33 +117,31 @@ func (c *Collector) purge(ctx context.Context, entry record.Entry) error {
 	if c.age(entry.Modified) < max(c.store.Ages.Tombstone, c.store.Ages.Grace) {
 		return nil
 	}
-	count := c.report.of(KindTombstones)
-	count.Found++
-	return c.remove(ctx, entry, count)
+	c.count(KindTombstones, Count{Found: 1})
+	return c.remove(ctx, entry, KindTombstones)
 }
 
 // remove deletes a key in the version that was listed.
-func (c *Collector) remove(ctx context.Context, entry record.Entry, count *Count) error {
-	switch {
-	case c.cfg.DryRun:
-		return nil
-	case c.noDelete:
-		count.Left++
+func (c *Collector) remove(ctx context.Context, entry record.Entry, kind Kind) error {
+	if c.cfg.DryRun {
 		return nil
 	}
-	err := c.store.Records.Delete(ctx, entry.Key, record.IfVersion(entry.Version))
+	err := record.ErrUnsupported
+	if !c.noDelete.Load() {
+		err = c.store.Records.Delete(ctx, entry.Key, record.IfVersion(entry.Version))
+	}
 	switch {
-	case isUnsupported(err):
-		c.noDelete = true
-		count.Left++
-		c.report.Notes = append(c.report.Notes, "the store has no dependable conditional delete: tombstones, of 512 bytes each, stay; nothing else changes")
-		return nil
+	case errors.Is(err, record.ErrUnsupported):
+		if c.noDelete.CompareAndSwap(false, true) {
+			c.log.WarnContext(ctx, "the store has no dependable conditional delete: tombstones, of 512 bytes each, stay; nothing else changes")
+		}
+		c.count(kind, Count{Left: 1})
 	case format.IsConflict(err):
-		count.Rescued++
-		return nil
+		c.count(kind, Count{Rescued: 1})
 	case err != nil:
 		return fmt.Errorf("collect: remove %s: %w", entry.Key, err)
+	default:
+		c.count(kind, Count{Freed: 1})
 	}
-	count.Freed++
 	return nil
 }

@@ -338,10 +338,8 @@ func (d *digests) flush(ctx context.Context) error {
 		if err := d.c.leaveUnclear(ctx, repo, err); err != nil {
 			return err
 		}
-		for _, digest := range died {
-			if err := d.c.collectDigest(ctx, digest); err != nil {
-				return err
-			}
+		if err := d.c.collectDigests(ctx, died); err != nil {
+			return err
 		}
 	}
 	d.found = candidates{of: map[oci.Repository]map[oci.Digest]bool{}}

@@ -2,7 +2,6 @@ package collect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -10,8 +9,6 @@ import (
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
-
-func isUnsupported(err error) bool { return errors.Is(err, record.ErrUnsupported) }
 
 // clearAway removes what is left of manifests and tags that died long ago, and takes a repository without either out of the catalog.
 func (c *Collector) clearAway(ctx context.Context, v *view) error {
@@ -54,7 +51,7 @@ func (c *Collector) clearAway(ctx context.Context, v *view) error {
 // relies on it, and so does the DELETE that comes after: they are condemned, the fence is raised, and only when the manifest is as dead
 // as before they go.
 func (c *Collector) dropMarkers(ctx context.Context, v *view) error {
-	if c.noDelete {
+	if c.noDelete.Load() {
 		return nil
 	}
 	age := max(c.store.Ages.Tombstone, c.store.Ages.Grace)
@@ -87,11 +84,11 @@ func (c *Collector) dropMarkers(ctx context.Context, v *view) error {
 			return err
 		}
 		if m.Version != before {
-			c.report.of(KindMarkers).Rescued += int64(len(entries)) // it lives, or did meanwhile: condemned, they are markers still
+			c.count(KindMarkers, Count{Rescued: int64(len(entries))}) // it lives, or did meanwhile: condemned, they are markers still
 			continue
 		}
 		for _, entry := range entries {
-			if err := c.remove(ctx, entry, c.report.of(KindMarkers)); err != nil {
+			if err := c.remove(ctx, entry, KindMarkers); err != nil {
 				return err
 			}
 		}
@@ -110,7 +107,7 @@ func (c *Collector) condemnMarkers(ctx context.Context, repo oci.Repository, d o
 		if c.age(entry.Modified) < c.store.Ages.Tombstone {
 			continue
 		}
-		c.report.of(KindMarkers).Found++
+		c.count(KindMarkers, Count{Found: 1})
 		if c.cfg.DryRun {
 			continue
 		}
@@ -141,11 +138,11 @@ func (c *Collector) dropRepository(ctx context.Context, v *view) error {
 	}
 	key := format.RepositoryKey(v.repo)
 	marker, err := format.Read[format.Marker](ctx, c.store, key)
-	if err != nil || !marker.Present() {
+	if err != nil || !marker.Present() || marker.Is(format.Live) && c.age(marker.Modified) < c.store.Ages.YoungManifest {
 		return err
 	}
-	count := c.report.of(KindRepositories)
-	if count.Found++; c.cfg.DryRun {
+	c.count(KindRepositories, Count{Found: 1})
+	if c.cfg.DryRun {
 		return nil
 	}
 	if marker.Is(format.Live) {
@@ -161,14 +158,14 @@ func (c *Collector) dropRepository(ctx context.Context, v *view) error {
 		return err
 	}
 	if again.inUse() {
-		count.Rescued++
+		c.count(KindRepositories, Count{Rescued: 1})
 		_, err = format.Swap(ctx, c.store, key, marker, format.Live)
 		return ignoreConflict(err)
 	}
 	head := format.Marker{}
 	head.State = format.Dead
 	if _, err = format.Write(ctx, c.store, key, marker, head, nil, false); err == nil {
-		count.Freed++
+		c.count(KindRepositories, Count{Freed: 1})
 	}
 	return ignoreConflict(err)
 }

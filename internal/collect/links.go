@@ -15,44 +15,49 @@ import (
 func (c *Collector) collectLinks(ctx context.Context, v *view, candidates map[oci.Digest]bool) ([]oci.Digest, error) {
 	unused := maps.Clone(candidates)
 	v.uses(unused)
+	digests := slices.Sorted(maps.Keys(unused))
+	links, gone := make([]format.Stored[format.Link], len(digests)), make([]bool, len(digests))
+	err := each(ctx, len(digests), func(ctx context.Context, i int) (err error) {
+		links[i], gone[i], err = c.condemnLink(ctx, v.repo, digests[i])
+		return err
+	})
+	if err == nil {
+		err = c.decideLinks(ctx, v.repo, digests, links, gone)
+	}
 	var died []oci.Digest
-	condemned := map[oci.Digest]format.Stored[format.Link]{}
-	for _, d := range slices.Sorted(maps.Keys(unused)) {
-		link, gone, err := c.condemnLink(ctx, v.repo, d)
-		if err != nil {
-			return died, err
-		}
-		if gone {
+	for i, d := range digests {
+		if gone[i] {
 			died = append(died, d)
-		} else if link.Is(format.Condemned, format.Corrupt) {
-			condemned[d] = link
 		}
 	}
-	if len(condemned) == 0 {
-		return died, nil
+	return died, err
+}
+
+// decideLinks raises the fence, looks again, and decides about the links that are condemned, or corrupt.
+func (c *Collector) decideLinks(ctx context.Context, repo oci.Repository, digests []oci.Digest, links []format.Stored[format.Link], gone []bool) error {
+	unused := map[oci.Digest]bool{}
+	for i, d := range digests {
+		if !gone[i] && links[i].Is(format.Condemned, format.Corrupt) {
+			unused[d] = true
+		}
 	}
-	if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
-		return died, err
+	if len(unused) == 0 {
+		return nil
 	}
-	again, err := c.look(ctx, v.repo, format.ManifestPrefix(v.repo))
+	if _, err := format.RaiseFence(ctx, c.store, repo); err != nil {
+		return err
+	}
+	again, err := c.look(ctx, repo, format.ManifestPrefix(repo))
 	if err != nil {
-		return died, err
-	}
-	unused = map[oci.Digest]bool{}
-	for d := range condemned {
-		unused[d] = true
+		return err
 	}
 	again.uses(unused)
-	for _, d := range slices.Sorted(maps.Keys(condemned)) {
-		killed, err := c.decideLink(ctx, v.repo, d, condemned[d], unused[d])
-		if err != nil {
-			return died, err
+	return each(ctx, len(digests), func(ctx context.Context, i int) (err error) {
+		if !gone[i] && links[i].Is(format.Condemned, format.Corrupt) {
+			gone[i], err = c.decideLink(ctx, repo, digests[i], links[i], unused[digests[i]])
 		}
-		if killed {
-			died = append(died, d)
-		}
-	}
-	return died, nil
+		return err
+	})
 }
 
 // uses takes the blobs that a manifest refers to out of candidates. A condemned manifest still does.
@@ -76,16 +81,19 @@ func (c *Collector) condemnLink(ctx context.Context, repo oci.Repository, d oci.
 	if link, err = format.Read[format.Link](ctx, c.store, key); err != nil {
 		return link, false, err
 	}
-	count := c.report.of(KindLinks)
 	age := c.age(link.Modified)
 	switch {
 	case !link.Exists() || link.Is(format.Dead):
 		return link, true, nil
 	case link.Is(format.Pending) && age < c.store.Ages.Session, link.Is(format.Live, format.Corrupt) && age < c.store.Ages.Grace:
-		c.later(repo, d)
+		if !c.report.Full { // which comes back by itself
+			c.later(repo, d)
+		}
 		return format.Stored[format.Link]{}, false, nil
 	}
-	if count.Found++; c.cfg.DryRun {
+	c.count(KindLinks, Count{Found: 1})
+	if c.cfg.DryRun {
+		c.wouldDie(key)
 		return link, true, nil
 	}
 	switch {
@@ -94,13 +102,13 @@ func (c *Collector) condemnLink(ctx context.Context, repo oci.Repository, d oci.
 		head.State = format.Dead
 		_, err = format.Write(ctx, c.store, key, link, head, nil, false)
 		if gone = err == nil; gone {
-			count.Freed++
+			c.count(KindLinks, Count{Freed: 1})
 		}
 	case link.Is(format.Live):
 		link, err = format.Swap(ctx, c.store, key, link, format.Condemned)
 	}
 	if format.IsConflict(err) {
-		count.Rescued++
+		c.count(KindLinks, Count{Rescued: 1})
 		return format.Stored[format.Link]{}, false, nil // somebody is at it
 	}
 	return link, gone, err
@@ -108,7 +116,7 @@ func (c *Collector) condemnLink(ctx context.Context, repo oci.Repository, d oci.
 
 // decideLink kills a condemned link, or restores it.
 func (c *Collector) decideLink(ctx context.Context, repo oci.Repository, d oci.Digest, link format.Stored[format.Link], unused bool) (killed bool, err error) {
-	key, count := format.LinkKey(repo, d), c.report.of(KindLinks)
+	key := format.LinkKey(repo, d)
 	switch {
 	case unused:
 		head := format.Link{}
@@ -121,9 +129,9 @@ func (c *Collector) decideLink(ctx context.Context, repo oci.Repository, d oci.D
 		return false, fmt.Errorf("collect: decide about a link: %w", err)
 	}
 	if killed = unused && err == nil; killed {
-		count.Freed++
+		c.count(KindLinks, Count{Freed: 1})
 	} else {
-		count.Rescued++
+		c.count(KindLinks, Count{Rescued: 1})
 	}
 	return killed, nil
 }

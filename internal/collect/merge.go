@@ -12,9 +12,6 @@ import (
 	"holdfast/internal/record"
 )
 
-// maxSegments is how many segments a blob may be in; one in more, which came in very small chunks, is merged into as few as can be.
-const maxSegments = 64
-
 // tend looks after one blob record on a full pass: it merges many segments, and gives up those that an earlier merge replaced.
 func (c *Collector) tend(ctx context.Context, key record.Key, rec format.Stored[format.Blob]) error {
 	d, err := format.PartDigest(string(key[strings.LastIndexByte(string(key), '/')+1:]))
@@ -27,7 +24,7 @@ func (c *Collector) tend(ctx context.Context, key record.Key, rec format.Stored[
 		return nil
 	case len(rec.Head.Old) > 0 && c.age(rec.Modified) >= c.store.Ages.Tombstone:
 		return c.dropOld(ctx, d, rec)
-	case len(rec.Head.Segments) > maxSegments && len(rec.Head.Old) == 0:
+	case len(rec.Head.Segments) > format.ManySegments && len(rec.Head.Old) == 0:
 		return c.merge(ctx, d, rec)
 	}
 	return nil
@@ -37,8 +34,8 @@ func (c *Collector) tend(ctx context.Context, key record.Key, rec format.Stored[
 // them for the life of a tombstone; a link that is written meanwhile from the old record is as good, for readers look at the record when
 // a segment is gone.
 func (c *Collector) merge(ctx context.Context, d oci.Digest, rec format.Stored[format.Blob]) error {
-	count := c.report.of(KindMerged)
-	if count.Found++; c.cfg.DryRun {
+	c.count(KindMerged, Count{Found: 1})
+	if c.cfg.DryRun {
 		return nil
 	}
 	merged, err := c.registry.CopySegments(ctx, d, rec.Head.Segments, rec.Head.Size)
@@ -53,7 +50,7 @@ func (c *Collector) merge(ctx context.Context, d oci.Digest, rec format.Stored[f
 	head.Old, head.Segments = head.Segments, merged
 	now, err := format.Write(ctx, c.store, format.BlobKey(d), rec, head, nil, false)
 	if format.IsConflict(err) {
-		count.Rescued++
+		c.count(KindMerged, Count{Rescued: 1})
 		for _, s := range merged { // a definite loss: nothing names them
 			if err := c.segments.Delete(ctx, s.ID); err != nil {
 				return fmt.Errorf("collect: drop a merged segment: %w", err)
@@ -64,7 +61,7 @@ func (c *Collector) merge(ctx context.Context, d oci.Digest, rec format.Stored[f
 	if err != nil {
 		return err // it may name them
 	}
-	count.Freed++
+	c.count(KindMerged, Count{Freed: 1})
 	for entry, err := range c.store.Records.List(ctx, format.LinkPrefix(d), "") {
 		if err != nil {
 			return fmt.Errorf("collect: list the links of %s: %w", d, err)
@@ -104,7 +101,7 @@ func (c *Collector) dropOld(ctx context.Context, d oci.Digest, rec format.Stored
 		if err := c.segments.Delete(ctx, s.ID); err != nil {
 			return fmt.Errorf("collect: delete a segment that was merged: %w", err)
 		}
-		c.report.of(KindMerged).FreedBytes += s.Size
+		c.count(KindMerged, Count{FreedBytes: s.Size})
 	}
 	return nil
 }

@@ -79,10 +79,8 @@ func (c *Collector) freeUnnamed(ctx context.Context, names idSet, in func(data.I
 	if len(unnamed) == 0 {
 		return nil
 	}
-	count := c.report.of(KindOrphans)
 	for _, entry := range unnamed {
-		count.Found++
-		count.FoundBytes += entry.Size
+		c.count(KindOrphans, Count{Found: 1, FoundBytes: entry.Size})
 	}
 	if c.cfg.DryRun {
 		return nil
@@ -97,14 +95,13 @@ func (c *Collector) freeUnnamed(ctx context.Context, names idSet, in func(data.I
 			return err
 		}
 		if _, named := again[n]; named {
-			count.Rescued++
+			c.count(KindOrphans, Count{Rescued: 1})
 			continue
 		}
 		if err := c.segments.Delete(ctx, entry.ID); err != nil {
 			return fmt.Errorf("collect: delete a segment that nothing names: %w", err)
 		}
-		count.Freed++
-		count.FreedBytes += entry.Size
+		c.count(KindOrphans, Count{Freed: 1, FreedBytes: entry.Size})
 	}
 	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
@@ -40,6 +38,7 @@ var phases = []Phase{PhaseRepositories, PhaseLinks, PhaseSessions, PhaseOrphans}
 // Pass makes a pass over what hints say has changed, or over everything, from where at says, and reports what came of it; the report is not
 // nil also with an error. save is called now and then with how far it is, and ends the pass by an error; it may be nil.
 func (c *Collector) Pass(ctx context.Context, at Progress, save func(context.Context, Progress) error) (*Report, error) {
+	c.dying = map[record.Key]bool{}
 	c.report = &Report{Full: at.Full, DryRun: c.cfg.DryRun, Started: c.store.Records.Now()}
 	if save == nil {
 		save = func(context.Context, Progress) error { return nil }
@@ -102,9 +101,7 @@ func (c *Collector) sweep(ctx context.Context) error {
 		return nil
 	}
 	n, err := c.segments.Sweep(ctx, c.store.Records.Now().Add(-c.cfg.MultipartAge))
-	count := c.report.of(KindUploads)
-	count.Found += int64(n)
-	count.Freed += int64(n)
+	c.count(KindUploads, Count{Found: int64(n), Freed: int64(n)})
 	if err != nil {
 		return fmt.Errorf("collect: give up unfinished uploads: %w", err)
 	}
@@ -164,10 +161,8 @@ func (c *Collector) collectView(ctx context.Context, v *view, hinted map[oci.Dig
 	if err != nil {
 		return err
 	}
-	for _, d := range died {
-		if err := c.collectDigest(ctx, d); err != nil {
-			return err
-		}
+	if err := c.collectDigests(ctx, died); err != nil {
+		return err
 	}
 	return c.clearAway(ctx, v)
 }
@@ -186,24 +181,19 @@ func (c *Collector) mergeHinted(ctx context.Context, blobs map[oci.Digest]bool) 
 	return nil
 }
 
-// readAll reads the values below a prefix that are not dead, several at once, and calls each with every one in the order of the keys.
-func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefix record.Key, each func(record.Key, format.Stored[H]) error) error {
+// readAll reads the values below a prefix that are not dead, several at once, and calls see with every one in the order of the keys.
+func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefix record.Key, see func(record.Key, format.Stored[H]) error) error {
 	var keys []record.Key
 	flush := func() error {
 		values := make([]format.Stored[H], len(keys))
-		g, gctx := errgroup.WithContext(ctx)
-		g.SetLimit(parallel)
-		for i, key := range keys {
-			g.Go(func() (err error) {
-				values[i], err = format.Read[H, P](gctx, c.store, key)
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
+		if err := each(ctx, len(keys), func(ctx context.Context, i int) (err error) {
+			values[i], err = format.Read[H, P](ctx, c.store, keys[i])
+			return err
+		}); err != nil {
 			return err
 		}
 		for i, key := range keys {
-			if err := each(key, values[i]); err != nil {
+			if err := see(key, values[i]); err != nil {
 				return err
 			}
 		}
@@ -217,11 +207,9 @@ func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefi
 		if entry.Size == format.DeadSize {
 			continue
 		}
-		if keys = append(keys, entry.Key); len(keys) == cap(keys) || len(keys) >= 256 {
-			if len(keys) >= 256 {
-				if err := flush(); err != nil {
-					return err
-				}
+		if keys = append(keys, entry.Key); len(keys) == 256 {
+			if err := flush(); err != nil {
+				return err
 			}
 		}
 	}

@@ -50,7 +50,6 @@ type Report struct {
 	Counts       map[Kind]*Count `json:"counts"`
 	Skipped      []string        `json:"skipped,omitempty"` // what could not be understood, and was left alone; at most maxSkipped
 	SkippedMore  int64           `json:"skippedMore,omitempty"`
-	Notes        []string        `json:"notes,omitempty"`
 	Failed       string          `json:"failed,omitempty"` // why the pass ended early; what it had not done is left for the next
 }
 
@@ -102,9 +101,6 @@ func (r *Report) WriteTable(out io.Writer) error {
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("collect: print a report: %w", err)
-	}
-	for _, note := range r.Notes {
-		fmt.Fprintln(out, "note:", note)
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintln(out, "left alone:", s)

@@ -53,7 +53,7 @@ func (c *Collector) dropTags(ctx context.Context, v *view, policy Policy) error 
 			continue
 		}
 		t := at[d.Tag.Name]
-		c.report.of(KindTags).Found++
+		c.count(KindTags, Count{Found: 1})
 		if c.cfg.DryRun {
 			continue
 		}
@@ -62,20 +62,20 @@ func (c *Collector) dropTags(ctx context.Context, v *view, policy Policy) error 
 			return err
 		}
 		if tag.Version != t.version || !tag.Present() {
-			c.report.of(KindTags).Rescued++
+			c.count(KindTags, Count{Rescued: 1})
 			continue
 		}
 		head := format.Tag{Digest: tag.Head.Digest, By: "retention"}
 		head.State = format.Dead
 		now, err := format.Write(ctx, c.store, t.Key, tag, head, nil, false)
 		if format.IsConflict(err) {
-			c.report.of(KindTags).Rescued++
+			c.count(KindTags, Count{Rescued: 1})
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		c.report.of(KindTags).Freed++
+		c.count(KindTags, Count{Freed: 1})
 		c.log.InfoContext(ctx, "retention removed a tag", "repo", v.repo, "tag", t.name, "digest", t.digest, "rule", d.Rule)
 		t.Entry = record.Entry{Key: t.Key, Size: format.DeadSize, Stamp: now.Stamp}
 		t.knownTag = knownTag{version: now.Version, digest: tag.Head.Digest, dead: true, pushed: now.Head.T}
@@ -163,31 +163,34 @@ func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]r
 // candidates.
 func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy, candidates map[oci.Digest]bool) error {
 	live := c.reachable(v, policy, nil)
-	found := slices.Collect(maps.Keys(v.manifests))
-	slices.Sort(found)
-	condemned := map[oci.Digest]format.Stored[format.Manifest]{}
-	versions := map[oci.Digest]record.Version{}
-	for _, d := range found {
-		m := v.manifests[d]
-		if m.dead() || live[d] {
-			continue
+	var useless []*manifestSeen
+	for _, d := range slices.Sorted(maps.Keys(v.manifests)) {
+		if m := v.manifests[d]; !m.dead() && !live[d] {
+			useless = append(useless, m)
 		}
-		c.report.of(KindManifests).Found++
-		if c.cfg.DryRun {
-			c.died(m, candidates)
-			continue
-		}
-		s, err := c.condemnManifest(ctx, m)
-		if err != nil {
-			return err
-		}
-		if !s.Is(format.Condemned) {
-			c.report.of(KindManifests).Rescued++
-			continue
-		}
-		condemned[d], versions[d] = s, s.Version
 	}
-	if len(condemned) == 0 {
+	c.count(KindManifests, Count{Found: int64(len(useless))})
+	if c.cfg.DryRun {
+		for _, m := range useless {
+			died(m, candidates)
+		}
+		return nil
+	}
+	condemned := make([]format.Stored[format.Manifest], len(useless))
+	if err := each(ctx, len(useless), func(ctx context.Context, i int) (err error) {
+		condemned[i], err = c.condemnManifest(ctx, useless[i])
+		return err
+	}); err != nil {
+		return err
+	}
+	versions := map[oci.Digest]record.Version{}
+	for i, s := range condemned {
+		if s.Is(format.Condemned) {
+			versions[useless[i].digest] = s.Version
+		}
+	}
+	c.count(KindManifests, Count{Rescued: int64(len(useless) - len(versions))})
+	if len(versions) == 0 {
 		return nil
 	}
 	if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
@@ -198,25 +201,22 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy
 		return err
 	}
 	live = c.reachable(again, policy, versions)
-	var dying []oci.Digest
-	for _, d := range found {
-		if _, is := condemned[d]; is && !live[d] {
-			dying = append(dying, d)
-		}
-	}
 	// What dies takes the names of its blobs along: a collector that is killed now leaves them in a hint.
-	if err := c.hintAt(ctx, v, dying); err != nil {
+	if err := c.hintAt(ctx, v.repo, useless, func(m *manifestSeen) bool { return versions[m.digest] != "" && !live[m.digest] }); err != nil {
 		return err
 	}
-	for _, d := range found {
-		if s, is := condemned[d]; is {
-			killed, err := c.decideManifest(ctx, v.manifests[d], s, live[d])
-			if err != nil {
-				return err
-			}
-			if killed {
-				c.died(v.manifests[d], candidates)
-			}
+	killed := make([]bool, len(useless))
+	if err := each(ctx, len(useless), func(ctx context.Context, i int) (err error) {
+		if s := condemned[i]; s.Is(format.Condemned) {
+			killed[i], err = c.decideManifest(ctx, useless[i], s, live[useless[i].digest])
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for i, m := range useless {
+		if killed[i] {
+			died(m, candidates)
 		}
 	}
 	return nil
@@ -237,9 +237,8 @@ func (c *Collector) condemnManifest(ctx context.Context, m *manifestSeen) (forma
 
 // decideManifest kills a condemned manifest, or restores it. A lost race is a rescue by a push, or another collector's decision.
 func (c *Collector) decideManifest(ctx context.Context, m *manifestSeen, s format.Stored[format.Manifest], live bool) (killed bool, err error) {
-	count := c.report.of(KindManifests)
 	if live {
-		count.Rescued++
+		c.count(KindManifests, Count{Rescued: 1})
 		if _, err := format.Swap(ctx, c.store, m.Key, s, format.Live); err != nil && !format.IsConflict(err) {
 			return false, err
 		}
@@ -253,32 +252,34 @@ func (c *Collector) decideManifest(ctx context.Context, m *manifestSeen, s forma
 	now, err := format.Write(ctx, c.store, m.Key, s, head, nil, false)
 	switch {
 	case format.IsConflict(err):
-		count.Rescued++
+		c.count(KindManifests, Count{Rescued: 1})
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	count.Freed++
+	c.count(KindManifests, Count{Freed: 1})
 	m.Size, m.Stamp = format.DeadSize, now.Stamp
 	return true, nil
 }
 
 // died makes the blobs of a manifest candidates, and the manifest dead in the view.
-func (c *Collector) died(m *manifestSeen, candidates map[oci.Digest]bool) {
+func died(m *manifestSeen, candidates map[oci.Digest]bool) {
 	for _, d := range m.parsed.BlobDigests() {
 		candidates[d] = true
 	}
 	m.Size = format.DeadSize
 }
 
-// hintAt writes the blobs of manifests that are about to die into a hint of their own.
-func (c *Collector) hintAt(ctx context.Context, v *view, dying []oci.Digest) error {
-	if len(dying) == 0 {
+// hintAt writes the blobs of manifests that are about to die into a hint of their own. A full pass finds them anyway.
+func (c *Collector) hintAt(ctx context.Context, repo oci.Repository, seen []*manifestSeen, dying func(*manifestSeen) bool) error {
+	if c.report.Full {
 		return nil
 	}
 	hints := NewHints(c.store, c.log)
-	for _, d := range dying {
-		hints.Changed(v.repo, v.manifests[d].parsed.BlobDigests()...)
+	for _, m := range seen {
+		if dying(m) {
+			hints.Changed(repo, m.parsed.BlobDigests()...)
+		}
 	}
 	return hints.Write(ctx)
 }
@@ -320,7 +321,7 @@ func (c *Collector) dropReferrers(ctx context.Context, v *view) error {
 		if c.lists.Add(entry.Key, known); gone == 0 && (len(kept) > 0 || c.age(list.Modified) < c.store.Ages.Grace) {
 			continue
 		}
-		c.report.of(KindReferrers).Found += gone
+		c.count(KindReferrers, Count{Found: gone})
 		if c.cfg.DryRun {
 			continue
 		}
@@ -329,7 +330,7 @@ func (c *Collector) dropReferrers(ctx context.Context, v *view) error {
 			head.State = format.Dead
 		}
 		if _, err = format.Write(ctx, c.store, entry.Key, list, head, nil, false); err == nil {
-			c.report.of(KindReferrers).Freed += gone
+			c.count(KindReferrers, Count{Freed: gone})
 		} else if !format.IsConflict(err) {
 			return err
 		}

@@ -41,26 +41,23 @@ func (c *Collector) collectSession(ctx context.Context, entry record.Entry) erro
 		return c.removeSession(ctx, entry.Key, s)
 	}
 	if !s.Is(format.Aborted) {
-		count := c.report.of(KindSessions)
-		count.Found++
+		var bytes int64
 		for _, seg := range s.Head.Segments {
-			count.FoundBytes += seg.Size
+			bytes += seg.Size
 		}
+		c.count(KindSessions, Count{Found: 1, FoundBytes: bytes})
 		if c.cfg.DryRun {
 			return nil
 		}
 		// Aborted first: nobody can commit it any more, so that a record which does not name its segments now never will (ADR 5).
 		if s, err = format.Swap(ctx, c.store, entry.Key, s, format.Aborted); err != nil {
-			count.Rescued++
+			c.count(KindSessions, Count{Rescued: 1})
 			return ignoreConflict(err)
 		}
-		count.Freed++
 		if named, err := c.names(ctx, s.Head); named || err != nil {
 			return err
 		}
-		for _, seg := range s.Head.Segments {
-			count.FreedBytes += seg.Size
-		}
+		c.count(KindSessions, Count{Freed: 1, FreedBytes: bytes})
 	}
 	if c.cfg.DryRun {
 		return nil

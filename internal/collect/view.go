@@ -161,7 +161,7 @@ func (c *Collector) readTag(ctx context.Context, t *tagSeen) error {
 		until = p.T
 	}
 	if len(tag.Body) > 0 && !c.manifests.Contains(t.digest) {
-		if err := c.parse(t.digest, tag.Head.MediaType, tag.Body); err != nil {
+		if _, err := c.parse(t.digest, tag.Head.MediaType, tag.Body); err != nil {
 			return err
 		}
 	}
@@ -181,22 +181,19 @@ func (c *Collector) readManifest(ctx context.Context, m *manifestSeen) error {
 		m.void = true // or deleted since it was listed
 		return nil
 	}
-	if err := c.parse(m.digest, s.Head.MediaType, s.Body); err != nil {
-		return err
-	}
-	m.parsed, _ = c.manifests.Get(m.digest)
-	return nil
+	m.parsed, err = c.parse(m.digest, s.Head.MediaType, s.Body)
+	return err
 }
 
 // parse reads a manifest's references and remembers them. Its bytes are checked: those of another manifest would name other blobs.
-func (c *Collector) parse(d oci.Digest, mediaType string, body []byte) error {
+func (c *Collector) parse(d oci.Digest, mediaType string, body []byte) (*oci.Manifest, error) {
 	if d.Algorithm().FromBytes(body) != d {
-		return unclear("collect: the stored manifest %s has other bytes than its digest says: push it again", d)
+		return nil, unclear("collect: the stored manifest %s has other bytes than its digest says: push it again", d)
 	}
 	parsed, err := oci.ParseManifest(mediaType, body)
 	if err != nil {
-		return unclear("collect: the stored manifest %s cannot be read: %s", d, err.Error()) // not a client's error
+		return nil, unclear("collect: the stored manifest %s cannot be read: %s", d, err.Error()) // not a client's error
 	}
 	c.manifests.Add(d, parsed)
-	return nil
+	return parsed, nil
 }

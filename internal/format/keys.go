@@ -16,7 +16,12 @@ const (
 	KeyFormat = record.Key("cfg/format")
 	KeySecret = record.Key("cfg/secret")
 
+	PrefixBlobs        = record.Key("b/")
+	PrefixLinks        = record.Key("l/")
+	PrefixContents     = record.Key("r/") // of repositories
 	PrefixRepositories = record.Key("n/")
+	PrefixUploads      = record.Key("u/")
+	PrefixHints        = record.Key("h/")
 )
 
 // pathEscape and pathUnescape map a repository name to one path part and back, byte for byte, so that
@@ -107,3 +112,14 @@ func LeaseKey(name string) record.Key { return record.Key("cfg/lease/" + name) }
 
 // UploadKey is the key of an upload session.
 func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + id) }
+
+// HintKey is the key of a hint for the collector, and PrefixHints the folder of all.
+func HintKey(id string) record.Key { return PrefixHints + record.Key(id) }
+
+// ParseLinkKey returns the parts of a link's key that say which digest and which repository it is of, as they are in the key.
+func ParseLinkKey(key record.Key) (digestPart, repositoryPart string, ok bool) {
+	rest, found := strings.CutPrefix(string(key), string(PrefixLinks))
+	_, rest, below := strings.Cut(rest, "/")
+	digestPart, repositoryPart, ok = strings.Cut(rest, "/")
+	return digestPart, repositoryPart, ok && found && below
+}

@@ -64,7 +64,11 @@ type Blob struct {
 	Meta
 	Size     int64     `json:"size"`
 	Segments []Segment `json:"segments"`
+	Old      []Segment `json:"old,omitempty"` // that a merge replaced: kept for readers for the age Tombstone
 }
+
+// ManySegments is how many segments a blob may be in before the collector merges them.
+const ManySegments = 64
 
 // Link is a link: "this repository has this blob", and where its bytes are.
 type Link struct {
@@ -150,6 +154,19 @@ type Upload struct {
 	HashVersion int            `json:"hashVersion,omitempty"`
 	Segments    []Segment      `json:"segments,omitempty"`
 	Digest      oci.Digest     `json:"digest,omitempty"` // of a session that is done
+}
+
+// Hint tells the collector what may have become useless: repositories, and blobs of them. It is written once under a random key, and
+// may be lost.
+type Hint struct {
+	Meta
+	Repositories []HintOf `json:"repositories"`
+}
+
+// HintOf is what changed in one repository. Without a repository, Blobs are those that are in very many segments.
+type HintOf struct {
+	Repository oci.Repository `json:"repo,omitempty"`
+	Blobs      []oci.Digest   `json:"blobs,omitempty"`
 }
 
 // Header is a pointer to one of the heads.

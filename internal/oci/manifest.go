@@ -43,6 +43,17 @@ type Manifest struct {
 	Children     []Ref // the manifests of an index
 }
 
+// BlobDigests are the digests of all blobs that the manifest refers to, foreign layers included.
+func (m *Manifest) BlobDigests() []Digest {
+	out := make([]Digest, 0, len(m.Blobs)+len(m.Foreign))
+	for _, refs := range [][]Ref{m.Blobs, m.Foreign} {
+		for _, r := range refs {
+			out = append(out, r.Digest)
+		}
+	}
+	return out
+}
+
 // Ref is a descriptor and where in the manifest it stands, for messages: "layers[2]".
 type Ref struct {
 	Field string

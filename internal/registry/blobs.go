@@ -38,14 +38,14 @@ func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*B
 	return l.blob(d, link), nil
 }
 
-// StatBlob implements Blobs with one request, or two when the link is older than half the grace.
+// StatBlob implements Blobs with one request, or two when the link is older than half the grace, or about to be collected.
 func (l *Local) StatBlob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
 	link, err := read[linkHead](ctx, l, format.LinkKey(repo, d))
 	if err != nil {
 		return nil, err
 	}
 	if link.Present() {
-		link, err = l.touchLink(ctx, format.LinkKey(repo, d), link)
+		link, err = l.touchOrRescue(ctx, format.LinkKey(repo, d), link)
 	}
 	if err != nil {
 		return nil, err

@@ -310,6 +310,10 @@ func (c *commit) settle(ctx context.Context) error {
 		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
 		head.State = live
 		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			c.l.changed(c.repo, c.digest)
+			if len(rec.Head.Segments) > format.ManySegments {
+				c.l.changed("", c.digest)
+			}
 			return nil
 		}
 		if !isConflict(err) {
@@ -407,7 +411,7 @@ var errRetry = oci.Errorf(oci.Unavailable, "the upload was overtaken: send it ag
 // helpKill finishes what a collector began with a doomed record, so that a push need not wait for it.
 // Returns a conflict, always, and the record as it is then: the caller looks again.
 func (l *Local) helpKill(ctx context.Context, key record.Key, rec stored[blobHead]) (stored[blobHead], error) {
-	for _, s := range rec.Head.Segments {
+	for _, s := range joined(rec.Head.Segments, rec.Head.Old) {
 		if err := l.data.Delete(ctx, s.ID); err != nil {
 			return rec, fmt.Errorf("registry: delete a doomed segment: %w", err)
 		}

@@ -34,9 +34,11 @@ func (l *Local) DeleteTag(ctx context.Context, repo oci.Repository, name oci.Tag
 			}
 			seen = !over
 		}
-		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil && !seen {
-			return errManifestUnknown(oci.Reference{Tag: name})
-		} else if err == nil {
+		if tag, err = l.buryTag(ctx, repo, name, tag); err == nil {
+			l.changed(repo)
+			if !seen {
+				return errManifestUnknown(oci.Reference{Tag: name})
+			}
 			return nil
 		}
 	}
@@ -69,20 +71,21 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 		}
 		var now stored[manifestHead]
 		if now, err = write(ctx, l, key, m, head, nil, false); err == nil {
-			return l.afterManifest(ctx, repo, d, head)
+			l.changed(repo, parsed.BlobDigests()...)
+			return l.AfterManifest(ctx, repo, d, head)
 		}
 		if !isConflict(err) {
 			return err
 		}
 		if m = now; !m.Present() {
-			return l.afterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
+			return l.AfterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
 		}
 	}
 	return errContended("delete a manifest")
 }
 
-// afterManifest makes a manifest's death known: pushes that saw it alive look again, its tags go, and its subject no longer lists it.
-func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead) error {
+// AfterManifest makes a manifest's death known: pushes that saw it alive look again, its tags go, and its subject no longer lists it.
+func (l *Local) AfterManifest(ctx context.Context, repo oci.Repository, d oci.Digest, head manifestHead) error {
 	if err := l.raiseFence(ctx, repo); err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ func (l *Local) afterManifest(ctx context.Context, repo oci.Repository, d oci.Di
 // once more.
 func (l *Local) redelete(ctx context.Context, repo oci.Repository, d oci.Digest, m stored[manifestHead]) error {
 	if m.Is(dead) {
-		if err := l.afterManifest(ctx, repo, d, m.Head); err != nil {
+		if err := l.AfterManifest(ctx, repo, d, m.Head); err != nil {
 			return err
 		}
 	}
@@ -214,6 +217,7 @@ func (l *Local) DeleteBlob(ctx context.Context, repo oci.Repository, d oci.Diges
 		head := linkHead{}
 		head.State = dead
 		if _, err = write(ctx, l, key, link, head, nil, false); err == nil || !isConflict(err) {
+			l.changed(repo, d)
 			return err
 		}
 	}

@@ -22,6 +22,10 @@ type Config struct {
 	MaxBlobBytes int64 // 0: no limit
 	Redirect     bool  // blobs have URLs, where the store gives them
 	MaxNameBytes int   // longest repository name that the store can hold; 0: the spec's 255
+
+	// Changed is told of what the collector may find something in, once the grace has passed: a repository, and blobs of it that nothing may
+	// refer to; without a repository, blobs that came in very many segments. It is called often, at once by many, and must not wait. nil: nobody wants to know.
+	Changed func(repo oci.Repository, blobs ...oci.Digest)
 }
 
 // Local is a Registry over a record store and a data store. It keeps nothing that another Local over the
@@ -36,6 +40,7 @@ type Local struct {
 	urls    bool
 	maxName int
 	secret  []byte
+	changed func(repo oci.Repository, blobs ...oci.Digest)
 
 	repos    *lru.Cache[oci.Repository, repoMemory]
 	refs     *lru.Cache[oci.Digest, *oci.Manifest]
@@ -61,6 +66,9 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 		return nil, err
 	}
 	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages}, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
+	if l.changed = cfg.Changed; l.changed == nil {
+		l.changed = func(oci.Repository, ...oci.Digest) {}
+	}
 	l.repos, _ = lru.New[oci.Repository, repoMemory](rememberedRepos)
 	l.refs, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
 	l.children, _ = lru.New[childKey, uint64](rememberedChildren)

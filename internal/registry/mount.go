@@ -76,6 +76,7 @@ func (c *commit) settleMount(ctx context.Context) error {
 		head := linkHead{Size: rec.Head.Size, Segments: rec.Head.Segments}
 		head.State = live
 		c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false)
+		c.l.changed(c.repo, c.digest)
 		if c.link.Is(live) && isConflict(err) {
 			return nil // somebody else finished it
 		}

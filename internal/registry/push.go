@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
+	"holdfast/internal/record"
 )
 
 // PushManifest implements Manifests. The order of its steps is what the proofs of the protocol rest on:
@@ -41,7 +42,11 @@ func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) 
 	for i, t := range in.Tags {
 		p.tags[i] = pushedTag{name: t}
 	}
-	if err := p.run(ctx); err != nil {
+	err = p.run(ctx)
+	if err != nil || len(p.tags) == 0 {
+		l.changed(repo) // nothing may ever name the manifest
+	}
+	if err != nil {
 		return nil, err
 	}
 	out := &Pushed{Digest: d}
@@ -94,6 +99,10 @@ func (p *push) run(ctx context.Context) error {
 // late reports whether the manifest is so old that the collector may take it for want of a tag.
 func (p *push) late() bool { return p.l.records.Now().Sub(p.since) > p.l.ages.TagAfterManifest }
 
+func errLate() error {
+	return &oci.Error{Code: oci.Unavailable, Message: "the push took so long that its manifest may be collected before it has a tag: push it again"}
+}
+
 func (p *push) steps(ctx context.Context) error {
 	var err error
 	if p.epoch, err = p.l.epoch(ctx, p.repo); err != nil {
@@ -112,6 +121,9 @@ func (p *push) steps(ctx context.Context) error {
 	if now != p.epoch {
 		again := &references{l: p.l, repo: p.repo, epoch: now, again: true}
 		if err := again.check(ctx, p.manifest); err != nil {
+			return err
+		}
+		if err := p.markAgain(ctx); err != nil {
 			return err
 		}
 		// The delete that moved the fence may have listed the tags' markers before they were written.
@@ -177,16 +189,7 @@ func (p *push) look(ctx context.Context) error {
 // writeManifest writes, in parallel, the markers of the tags, the repository marker and the manifest.
 func (p *push) writeManifest(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	for i := range p.tags {
-		name := p.tags[i].name
-		g.Go(func() error {
-			_, err := writeOrFind(gctx, p.l, format.MarkerKey(p.repo, p.digest, name), stored[markerHead]{}, markerHead{}, nil, false)
-			if isConflict(err) {
-				return nil // it is there, and never changes
-			}
-			return err
-		})
-	}
+	p.markTags(gctx, g)
 	if !p.known {
 		g.Go(func() error { return p.markRepository(gctx) })
 	}
@@ -194,23 +197,57 @@ func (p *push) writeManifest(ctx context.Context) error {
 	return g.Wait()
 }
 
+// markAgain makes sure of all markers once the fence has moved: the collector may have taken them meanwhile.
+func (p *push) markAgain(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	p.markTags(gctx, g)
+	g.Go(func() (err error) {
+		if p.marker, err = read[markerHead](gctx, p.l, format.RepositoryKey(p.repo)); err != nil {
+			return err
+		}
+		return p.markRepository(gctx)
+	})
+	return g.Wait()
+}
+
+// markTags writes the markers of the tags, or finds them.
+func (p *push) markTags(ctx context.Context, g *errgroup.Group) {
+	for i := range p.tags {
+		key := format.MarkerKey(p.repo, p.digest, p.tags[i].name)
+		g.Go(func() error {
+			_, err := p.mark(ctx, key, stored[markerHead]{})
+			return err
+		})
+	}
+}
+
 // markRepository makes the repository appear in the catalog.
 func (p *push) markRepository(ctx context.Context) error {
+	marker, err := p.mark(ctx, format.RepositoryKey(p.repo), p.marker)
+	if err != nil {
+		return err
+	}
+	p.marker = marker
+	epoch := p.epoch
+	p.l.remember(p.repo, func(m *repoMemory) { m.markerEpoch, m.markerKnown = epoch, true })
+	return nil
+}
+
+// mark makes a marker, read as old at any time before, live: it is written, brought back from the collector, or there.
+func (p *push) mark(ctx context.Context, key record.Key, old stored[markerHead]) (stored[markerHead], error) {
 	var err error
 	for range rounds(ctx) {
-		if p.marker.Is(live) {
-			epoch := p.epoch
-			p.l.remember(p.repo, func(m *repoMemory) { m.markerEpoch, m.markerKnown = epoch, true })
-			return nil
+		if old.Is(live) {
+			return old, nil
 		}
 		head := markerHead{}
 		head.State = live
-		p.marker, err = writeOrFind(ctx, p.l, format.RepositoryKey(p.repo), p.marker, head, nil, false)
+		old, err = writeOrFind(ctx, p.l, key, old, head, nil, false)
 		if err != nil && !isConflict(err) {
-			return err
+			return old, err
 		}
 	}
-	return errContended("mark a repository")
+	return old, errContended("write a marker")
 }
 
 // installManifest writes the manifest, or adopts the one that is there, and keeps its version. While a manifest is
@@ -261,11 +298,14 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 	key := format.TagKey(p.repo, t.name)
 	for range rounds(ctx) {
 		if p.late() {
-			return &oci.Error{Code: oci.Unavailable, Message: "the push took so long that its manifest may be collected before it has a tag: push it again"}
+			return errLate()
 		}
 		head, inline := p.tagValue(ctx, t.tag)
 		tag, err := write(ctx, p.l, key, t.tag, head, inline, false)
 		if err == nil {
+			if before := t.tag.Head.Digest; before != "" && before != p.digest {
+				p.l.changed(p.repo)
+			}
 			t.tag, t.set = tag, true
 			return nil
 		}

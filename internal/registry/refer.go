@@ -60,6 +60,9 @@ func (p *push) refer(ctx context.Context) error {
 				return nil, err
 			}
 		}
+		if p.late() {
+			return nil, errLate()
+		}
 		looked = true
 		return p.enter(p.stored.Head.Generation, list), nil
 	})

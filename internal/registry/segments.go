@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"holdfast/internal/data"
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
@@ -190,4 +192,29 @@ func (r *segmentReader) Close() error {
 	err := r.current.Close()
 	r.current = nil
 	return err
+}
+
+// CopySegments writes the bytes of a blob, which are in segments, into as few new ones as can be, and returns them. They are hashed on the
+// way: nothing is left when they are not the digest's. Nothing names the new ones yet. Errors: data.ErrNotFound; UNAVAILABLE for damaged bytes.
+func (l *Local) CopySegments(ctx context.Context, d oci.Digest, segments []format.Segment, size int64) ([]format.Segment, error) {
+	r, err := openSegments(ctx, l.data, segments, 0, size)
+	if err != nil {
+		return nil, err
+	}
+	h, w := d.Algorithm().Hash(), &segmentWriter{store: l.data}
+	_, err = w.fill(ctx, r, h, size)
+	var unread *BodyError
+	if errors.As(err, &unread) {
+		err = unread.Err // what we read is no client's
+	}
+	if err = errors.Join(err, r.Close()); err == nil {
+		if err = w.finish(ctx); err == nil && digest.NewDigest(d.Algorithm(), h) != d {
+			err = fmt.Errorf("registry: copy %s: %w", d, errDamaged(d))
+		}
+	}
+	if err != nil {
+		w.discard(ctx)
+		return nil, err
+	}
+	return w.segments, nil
 }

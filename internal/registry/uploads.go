@@ -138,7 +138,11 @@ func (l *Local) receive(ctx context.Context, w *segmentWriter, chunk Chunk, h ha
 	if chunk.Size >= 0 && chunk.Size < math.MaxInt64 {
 		chunk.Body = io.LimitReader(chunk.Body, chunk.Size+1) // more than was announced is not stored to its end
 	}
+	begun := l.records.Now()
 	n, err := w.fill(ctx, chunk.Body, h, limit)
+	if err == nil && l.records.Now().Sub(begun) > l.ages.Orphan/2 {
+		err = oci.Errorf(oci.BlobUploadInvalid, "the body took more than %s: send it in chunks", l.ages.Orphan/2) // its first segments may be collected
+	}
 	if limit >= 0 && n > limit {
 		return n, errTooLarge(l.maxBlob) // what the whole blob may have, not what was left of it
 	}

@@ -266,6 +266,7 @@ func blobBugs() []Bug {
 	return []Bug{
 		one("acknowledged-before-the-link", "a push is acknowledged before its link is live", "push.*blob|PUT", commit,
 			`		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			c.l.changed(c.repo, c.digest)
 			return nil
 		}
 		if !isConflict(err) {
@@ -280,6 +281,7 @@ func blobBugs() []Bug {
 			return nil
 		}
 		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
+			c.l.changed(c.repo, c.digest)
 			return nil
 		}
 		if !isConflict(err) {
