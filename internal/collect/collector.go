@@ -23,6 +23,9 @@ type Config struct {
 	Delay time.Duration
 	// Policy says what a repository keeps. nil: tags stay, what no tag names goes.
 	Policy func(oci.Repository) Policy
+	// Removed is told of each manifest, link and blob that was removed, the moment it is gone; blobs without a repository. It may be called by
+	// several at once. nil: nobody wants to know.
+	Removed func(kind Kind, repo oci.Repository, d oci.Digest)
 	// DryRun finds and reports, and writes nothing.
 	DryRun bool
 	// MultipartAge is after how long an upload that was never finished is given up in the store; 0: two days.
@@ -112,6 +115,9 @@ const (
 func New(l *registry.Local, store format.Store, segments data.Store, cfg Config, log *slog.Logger) *Collector {
 	if cfg.Policy == nil {
 		cfg.Policy = func(oci.Repository) Policy { return defaultPolicy }
+	}
+	if cfg.Removed == nil {
+		cfg.Removed = func(Kind, oci.Repository, oci.Digest) {}
 	}
 	if cfg.MultipartAge == 0 {
 		cfg.MultipartAge = 2 * store.Ages.Session

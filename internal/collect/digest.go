@@ -10,9 +10,9 @@ import (
 	"holdfast/internal/record"
 )
 
-// collectDigest collects the record of a digest that no link holds, and the bytes with it: condemn, look at the links again, then past
+// CollectDigest collects the record of a digest that no link holds, and the bytes with it: condemn, look at the links again, then past
 // rescue (doomed), delete the segments, dead. What another collector left half done goes on from where it is.
-func (c *Collector) collectDigest(ctx context.Context, d oci.Digest) error {
+func (c *Collector) CollectDigest(ctx context.Context, d oci.Digest) error {
 	key := format.BlobKey(d)
 	held, err := c.held(ctx, d)
 	if err != nil {
@@ -71,12 +71,13 @@ func (c *Collector) collectDigest(ctx context.Context, d oci.Digest) error {
 		return ignoreConflict(err) // a push helped
 	}
 	c.count(KindBlobs, Count{Freed: 1, FreedBytes: rec.Head.Size})
+	c.cfg.Removed(KindBlobs, "", d)
 	return nil
 }
 
-// collectDigests is collectDigest for several.
+// collectDigests is CollectDigest for several.
 func (c *Collector) collectDigests(ctx context.Context, digests []oci.Digest) error {
-	return each(ctx, len(digests), func(ctx context.Context, i int) error { return c.collectDigest(ctx, digests[i]) })
+	return each(ctx, len(digests), func(ctx context.Context, i int) error { return c.CollectDigest(ctx, digests[i]) })
 }
 
 // wouldDie notes a link that a dry run would have killed.

@@ -54,7 +54,7 @@ func (r *references) hash(repositoryPart, digestPart string) uint64 {
 // add notes what the manifests of a repository refer to. full says that there was no room: more shares are needed.
 func (r *references) add(v *view) (full bool) {
 	part := format.EscapeRepository(v.repo)
-	for _, m := range v.manifests {
+	for _, m := range v.inOrder {
 		if m.dead() {
 			continue
 		}
@@ -311,7 +311,7 @@ func (d *digests) see(ctx context.Context, at string, own *record.Entry, links [
 	case own.Size == format.DeadSize:
 		return d.c.purge(ctx, *own)
 	default:
-		return d.c.collectDigest(ctx, digest)
+		return d.c.CollectDigest(ctx, digest)
 	}
 	if d.found.size > maxCandidates {
 		return d.flush(ctx)

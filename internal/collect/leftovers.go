@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"holdfast/internal/format"
@@ -30,7 +31,7 @@ func (c *Collector) clearAway(ctx context.Context, v *view) error {
 			named[t.digest] = true
 		}
 	}
-	for _, m := range v.manifests {
+	for _, m := range v.inOrder {
 		if m.Size == format.DeadSize && m.parsed == nil && !named[m.digest] {
 			if err := c.purge(ctx, m.Entry); err != nil {
 				return err
@@ -74,7 +75,8 @@ func (c *Collector) dropMarkers(ctx context.Context, v *view) error {
 	if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
 		return err
 	}
-	for d, entries := range condemned {
+	for _, d := range slices.Sorted(maps.Keys(condemned)) {
+		entries := condemned[d]
 		var before record.Version
 		if m := v.manifests[d]; m != nil {
 			before = m.Version
@@ -172,7 +174,7 @@ func (c *Collector) dropRepository(ctx context.Context, v *view) error {
 
 // inUse reports whether the repository has a tag or a manifest.
 func (v *view) inUse() bool {
-	for _, m := range v.manifests {
+	for _, m := range v.inOrder {
 		if !m.dead() {
 			return true
 		}

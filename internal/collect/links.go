@@ -62,7 +62,7 @@ func (c *Collector) decideLinks(ctx context.Context, repo oci.Repository, digest
 
 // uses takes the blobs that a manifest refers to out of candidates. A condemned manifest still does.
 func (v *view) uses(candidates map[oci.Digest]bool) {
-	for _, m := range v.manifests {
+	for _, m := range v.inOrder {
 		if m.dead() {
 			continue
 		}
@@ -103,6 +103,7 @@ func (c *Collector) condemnLink(ctx context.Context, repo oci.Repository, d oci.
 		_, err = format.Write(ctx, c.store, key, link, head, nil, false)
 		if gone = err == nil; gone {
 			c.count(KindLinks, Count{Freed: 1})
+			c.cfg.Removed(KindLinks, repo, d)
 		}
 	case link.Is(format.Live):
 		link, err = format.Swap(ctx, c.store, key, link, format.Condemned)
@@ -130,6 +131,7 @@ func (c *Collector) decideLink(ctx context.Context, repo oci.Repository, d oci.D
 	}
 	if killed = unused && err == nil; killed {
 		c.count(KindLinks, Count{Freed: 1})
+		c.cfg.Removed(KindLinks, repo, d)
 	} else {
 		c.count(KindLinks, Count{Rescued: 1})
 	}

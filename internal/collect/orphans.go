@@ -37,10 +37,10 @@ func shortID(id data.ID) (uint64, error) {
 	return n, nil
 }
 
-// collectOrphans frees the segments that no record and no session names, older than the age Orphan, and still unnamed when all names are
+// CollectOrphans frees the segments that no record and no session names, older than the age Orphan, and still unnamed when all names are
 // read once more. It reads every record of a blob, and merges those that are in very many segments. With more names than MaxReferences
 // it works in shares of the ids.
-func (c *Collector) collectOrphans(ctx context.Context) error {
+func (c *Collector) CollectOrphans(ctx context.Context) error {
 	shares := uint64(1)
 	for share := uint64(0); share < shares; {
 		in := func(id data.ID) bool {

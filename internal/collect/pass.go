@@ -81,12 +81,12 @@ func (c *Collector) phases(ctx context.Context, at Progress, save func(context.C
 		case phase == PhaseLinks && at.Full:
 			err = c.allLinks(ctx, refs, record.Key(at.Cursor), step)
 		case phase == PhaseSessions:
-			err = c.collectSessions(ctx)
+			err = c.CollectSessions(ctx)
 			if err == nil {
 				err = c.sweep(ctx)
 			}
 		case phase == PhaseOrphans && at.Full:
-			err = c.collectOrphans(ctx)
+			err = c.CollectOrphans(ctx)
 		}
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (c *Collector) changedRepositories(ctx context.Context) error {
 			if repo == "" {
 				err = c.mergeHinted(ctx, blobs)
 			} else {
-				err = c.collect(ctx, repo, blobs)
+				err = c.CollectRepository(ctx, repo, blobs)
 			}
 			if err != nil {
 				return err
@@ -135,8 +135,8 @@ func (c *Collector) changedRepositories(ctx context.Context) error {
 	}
 }
 
-// collect looks at one repository and collects what is useless of it, down to the bytes of blobs that nobody has any more.
-func (c *Collector) collect(ctx context.Context, repo oci.Repository, hinted map[oci.Digest]bool) error {
+// CollectRepository looks at one repository and collects what is useless of it, down to the bytes of blobs that nobody has any more.
+func (c *Collector) CollectRepository(ctx context.Context, repo oci.Repository, hinted map[oci.Digest]bool) error {
 	v, err := c.look(ctx, repo)
 	if err == nil {
 		err = c.collectView(ctx, v, hinted)

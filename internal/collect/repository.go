@@ -125,7 +125,7 @@ func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]r
 		}
 	}
 	referrers := map[oci.Digest][]oci.Digest{}
-	for _, m := range v.manifests {
+	for _, m := range v.inOrder {
 		if m.dead() {
 			continue
 		}
@@ -164,8 +164,8 @@ func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]r
 func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy, candidates map[oci.Digest]bool) error {
 	live := c.reachable(v, policy, nil)
 	var useless []*manifestSeen
-	for _, d := range slices.Sorted(maps.Keys(v.manifests)) {
-		if m := v.manifests[d]; !m.dead() && !live[d] {
+	for _, m := range v.inOrder {
+		if !m.dead() && !live[m.digest] {
 			useless = append(useless, m)
 		}
 	}
@@ -208,7 +208,7 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy
 	killed := make([]bool, len(useless))
 	if err := each(ctx, len(useless), func(ctx context.Context, i int) (err error) {
 		if s := condemned[i]; s.Is(format.Condemned) {
-			killed[i], err = c.decideManifest(ctx, useless[i], s, live[useless[i].digest])
+			killed[i], err = c.decideManifest(ctx, v.repo, useless[i], s, live[useless[i].digest])
 		}
 		return err
 	}); err != nil {
@@ -236,7 +236,7 @@ func (c *Collector) condemnManifest(ctx context.Context, m *manifestSeen) (forma
 }
 
 // decideManifest kills a condemned manifest, or restores it. A lost race is a rescue by a push, or another collector's decision.
-func (c *Collector) decideManifest(ctx context.Context, m *manifestSeen, s format.Stored[format.Manifest], live bool) (killed bool, err error) {
+func (c *Collector) decideManifest(ctx context.Context, repo oci.Repository, m *manifestSeen, s format.Stored[format.Manifest], live bool) (killed bool, err error) {
 	if live {
 		c.count(KindManifests, Count{Rescued: 1})
 		if _, err := format.Swap(ctx, c.store, m.Key, s, format.Live); err != nil && !format.IsConflict(err) {
@@ -258,7 +258,8 @@ func (c *Collector) decideManifest(ctx context.Context, m *manifestSeen, s forma
 		return false, err
 	}
 	c.count(KindManifests, Count{Freed: 1})
-	m.Size, m.Stamp = format.DeadSize, now.Stamp
+	m.Stamp = now.Stamp
+	c.cfg.Removed(KindManifests, repo, m.digest)
 	return true, nil
 }
 

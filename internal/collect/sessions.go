@@ -9,9 +9,9 @@ import (
 	"holdfast/internal/record"
 )
 
-// collectSessions ends uploads that nobody goes on with, frees the segments of those that became no blob, and removes sessions whose
+// CollectSessions ends uploads that nobody goes on with, frees the segments of those that became no blob, and removes sessions whose
 // tokens expired long ago.
-func (c *Collector) collectSessions(ctx context.Context) error {
+func (c *Collector) CollectSessions(ctx context.Context) error {
 	for entry, err := range c.store.Records.List(ctx, format.PrefixUploads, "") {
 		if err != nil {
 			return fmt.Errorf("collect: list %s: %w", format.PrefixUploads, err)

@@ -21,9 +21,10 @@ type view struct {
 	repo      oci.Repository
 	tags      []tagSeen
 	manifests map[oci.Digest]*manifestSeen
-	markers   []oci.Digest   // manifests that have markers
-	subjects  []record.Entry // lists of referrers
-	newest    time.Time      // when a tag or a manifest was last written
+	inOrder   []*manifestSeen // the same, as they were listed
+	markers   []oci.Digest    // manifests that have markers
+	subjects  []record.Entry  // lists of referrers
+	newest    time.Time       // when a tag or a manifest was last written
 }
 
 type tagSeen struct {
@@ -57,7 +58,9 @@ func (v *view) add(entry record.Entry, rest string) error {
 		if err != nil {
 			return unclear("collect: %s: %w", entry.Key, err)
 		}
-		v.manifests[d] = &manifestSeen{Entry: entry, digest: d}
+		m := &manifestSeen{Entry: entry, digest: d}
+		v.manifests[d] = m
+		v.inOrder = append(v.inOrder, m)
 	case "g":
 		part, _, _ := strings.Cut(name, "/")
 		d, err := format.PartDigest(part)
@@ -128,7 +131,7 @@ func (c *Collector) understand(ctx context.Context, v *view) error {
 	}
 	g, gctx = errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for _, m := range v.manifests {
+	for _, m := range v.inOrder {
 		if m.Size == format.DeadSize {
 			continue
 		}

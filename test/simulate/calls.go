@@ -16,14 +16,15 @@ import (
 
 // What a fact says of an object that has a value or none.
 const (
-	doSet     = "set to"      // it has the value now
-	doClear   = "removed"     // it had a value, and has none now
-	doAbsence = "made absent" // it has none now, whatever it had
-	doClearIf = "removed if"  // if it had this value it has none now
-	doRead    = "read as"     // it has this value
-	doMissing = "read as absent"
-	doFinal   = "at last read as" // as doRead, when everybody has ended
-	doLeft    = "perhaps left as" // as doSet, by a push that was refused after its manifest was written
+	doSet       = "set to"      // it has the value now
+	doClear     = "removed"     // it had a value, and has none now
+	doAbsence   = "made absent" // it has none now, whatever it had
+	doCollected = "collected"   // the same, by the collector
+	doClearIf   = "removed if"  // if it had this value it has none now
+	doRead      = "read as"     // it has this value
+	doMissing   = "read as absent"
+	doFinal     = "at last read as" // as doRead, when everybody has ended
+	doLeft      = "perhaps left as" // as doSet, by a push that was refused after its manifest was written
 )
 
 const there = "there"
@@ -215,7 +216,7 @@ func GetReferrer(replica int, repo oci.Repository, subject, m *Manifest) Call {
 		list, err := e.Registry.Referrers(e.Ctx, repo, subject.Digest())
 		listed := slices.ContainsFunc(list, func(d oci.Descriptor) bool { return d.Digest == m.Digest() })
 		object := manifestObject(repo, m.Name)
-		if e.judge(err) == ok && !listed && e.world.stands(object) && !e.world.isDeletedSince(object, e.call.began) {
+		if e.judge(err) == ok && !listed && e.world.stands(object) && !e.world.isDeletedSince(object, e.call.began) && !e.world.isRemoved(object) {
 			e.breaks("%s is not listed, though its push was acknowledged", m.Name)
 		}
 	}}

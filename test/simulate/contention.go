@@ -1,6 +1,9 @@
 package simulate
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // contention is what an exploration has learnt of who touches what. Taking a turn away from a client just
 // before an operation that commutes with everything that others ever do is the same as taking it after that
@@ -31,10 +34,14 @@ func (c *contention) touch(o *op) {
 		return
 	}
 	if o.verb == verbList {
-		c.add(c.folders, o.where, client, 0)
+		for _, folder := range o.where {
+			c.add(c.folders, folder, client, 0)
+		}
 	} else if o.verb.writes() {
 		c.add(c.keys, o.what, 0, client)
-		c.add(c.folders, o.where, 0, client)
+		for _, folder := range o.where {
+			c.add(c.folders, folder, 0, client)
+		}
 	} else {
 		c.add(c.keys, o.what, client, 0)
 	}
@@ -71,12 +78,18 @@ func (c *contention) contended(o *op) bool {
 	if c.passing&others != 0 {
 		return true
 	}
-	key, folder := c.keys[o.what], c.folders[o.where]
+	key := c.keys[o.what]
+	var read, written uint32 // the folders
+	for _, name := range o.where {
+		if folder := c.folders[name]; folder != nil {
+			read, written = read|folder.reads, written|folder.writes
+		}
+	}
 	switch {
 	case o.verb == verbList:
-		return folder != nil && folder.writes&others != 0
+		return written&others != 0
 	case o.verb.writes():
-		return key != nil && (key.reads|key.writes)&others != 0 || folder != nil && folder.reads&others != 0
+		return key != nil && (key.reads|key.writes)&others != 0 || read&others != 0
 	}
 	return key != nil && key.writes&others != 0
 }
@@ -93,7 +106,7 @@ func (c *contention) worthwhile(w *world, ops []*op, to option) bool {
 	case chosen.verb == verbPass:
 		return true
 	case chosen.late || chosen.givenUp:
-		return chosen.what == first.what || chosen.where == first.where && first.verb == verbList
+		return chosen.what == first.what || first.verb == verbList && slices.Contains(chosen.where, first.where[0])
 	}
 	return c.contended(first)
 }

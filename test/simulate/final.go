@@ -144,6 +144,9 @@ func (w *world) checkLists(replica int, repo oci.Repository) {
 	if err != nil && len(want) > 0 || err == nil && !slices.Equal(listed, want) {
 		w.breaks("replica %d lists the tags %v of %s (%v), there are %v", replica, listed, repo, err, want)
 	}
+	if catalog, err := r.Repositories(w.ctx, "", 100); len(want) > 0 && (err != nil || !slices.Contains(catalog.Names, repo)) {
+		w.breaks("replica %d lists the repositories %v (%v), %s has the tags %v", replica, catalog.Names, err, repo, want)
+	}
 	for _, subject := range w.scenario.Manifests {
 		w.checkReferrers(r.Referrers, repo, subject)
 	}
@@ -215,7 +218,7 @@ func (w *world) pushedAfterCut(manifest, tag, name string) bool {
 func (w *world) stands(object string) bool {
 	return slices.ContainsFunc(w.history, func(p fact) bool {
 		return p.object == object && p.do == doSet && !p.unknown && !slices.ContainsFunc(w.history, func(d fact) bool {
-			return d.object == object && (d.do == doAbsence || d.do == doClear) && d.ret > p.call
+			return d.object == object && (d.do == doAbsence || d.do == doClear || d.do == doCollected) && d.ret > p.call
 		})
 	})
 }
@@ -230,6 +233,11 @@ func (w *world) isLeft(object string) bool {
 // wasDeleted reports whether a user deleted the object, or tried to.
 func (w *world) wasDeleted(object string) bool {
 	return slices.ContainsFunc(w.history, func(f fact) bool { return f.object == object && (f.do == doAbsence || f.do == doClear) })
+}
+
+// wasCollected reports whether the collector removed the object, or may have.
+func (w *world) wasCollected(object string) bool {
+	return slices.ContainsFunc(w.history, func(f fact) bool { return f.object == object && f.do == doCollected })
 }
 
 // lookAtSession notes what a session holds.
@@ -285,12 +293,12 @@ func (w *world) checkManifest(repo oci.Repository, m *Manifest) {
 	object := manifestObject(repo, m.Name)
 	doubtful := w.isUnknown(object) || w.isLeft(object)
 	for _, b := range m.Blobs {
-		if w.lacks(repo, b) && (!doubtful || !w.wasDeleted(blobObject(repo, b))) {
+		if w.lacks(repo, b) && (!doubtful || !w.wasDeleted(blobObject(repo, b)) && !w.wasCollected(blobObject(repo, b))) {
 			w.breaks("manifest %s is there, its blob %s is not", m.Name, b)
 		}
 	}
 	for _, c := range m.Children {
-		if w.wasDeleted(manifestObject(repo, c.Name)) {
+		if child := manifestObject(repo, c.Name); w.wasDeleted(child) || doubtful && w.wasCollected(child) {
 			continue // which a user may, whatever index names it
 		}
 		if w.lastRead(manifestObject(repo, c.Name)) == "" {

@@ -54,7 +54,7 @@ func (w *world) relevant(facts []fact) []fact {
 // deletedBetween reports whether a delete of anything went on at a time between two.
 func (w *world) deletedBetween(call, ret int64) bool {
 	return slices.ContainsFunc(w.history, func(d fact) bool {
-		return (d.do == doClear || d.do == doAbsence) && d.call < ret && call < d.ret
+		return (d.do == doClear || d.do == doAbsence || d.do == doCollected) && d.call < ret && call < d.ret
 	})
 }
 
@@ -117,7 +117,7 @@ func stepRegister(state string, f fact) []any {
 		return []any{f.arg}
 	case doClear:
 		return when(state != "", "")
-	case doAbsence:
+	case doAbsence, doCollected:
 		return []any{""}
 	case doClearIf:
 		if state == f.arg {

@@ -34,8 +34,9 @@ func (n *names) digest(d digest.Digest) string {
 // number unless number is set.
 func (n *names) name(o *op, number bool) {
 	o.what = n.key(o.verb, o.key, number)
-	if o.folder != "" {
-		o.where = n.key(verbList, o.folder, number)
+	o.where = o.where[:0]
+	for _, folder := range o.folders {
+		o.where = append(o.where, n.key(verbList, folder, number))
 	}
 	o.name = o.by.name + " " + o.verb.String() + " " + o.what
 }
@@ -60,7 +61,12 @@ func (n *names) describe(v verb, key string, number bool) (name string, final bo
 		return n.random("segment", key, number)
 	}
 	parts := strings.Split(key, "/")
+	if broad := map[string]int{"l": 4, "b": 3, "r": 5, "u": 3, "h": 2}[parts[0]]; v == verbList && (len(parts) < broad || parts[0] == "u" || parts[0] == "h") {
+		return "list " + key, true
+	}
 	switch parts[0] {
+	case "h":
+		return n.random("hint", parts[len(parts)-1], number)
 	case "u":
 		return n.random("upload", parts[len(parts)-1], number)
 	case "b":

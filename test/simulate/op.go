@@ -87,21 +87,21 @@ func (f fault) possible(o *op) bool {
 
 // op is one operation that waits for the scheduler.
 type op struct {
-	by     *call
-	verb   verb
-	key    string // of the store, or a segment's id
-	folder string // what a list of it would be of
-	cond   string // for people
-	value  []byte // of a put
-	length int64  // of an open
-	pass   time.Duration
+	by      *call
+	verb    verb
+	key     string   // of the store, or a segment's id
+	folders []string // of a list, its prefix; of a write, all prefixes that a list of it may have
+	cond    string   // for people
+	value   []byte   // of a put
+	length  int64    // of an open
+	pass    time.Duration
 
-	name    string // the same in every run: client, call, verb, key, how often before
-	what    string // the key's name
-	where   string // the folder's name, of a write or a list
-	cause   uint64 // the step that made it appear
-	late    bool   // answered already; it lands when the scheduler says so
-	givenUp bool   // its context ended while it waited; it may still land
+	name    string   // the same in every run: client, call, verb, key, how often before
+	what    string   // the key's name
+	where   []string // the folders' names, of a write or a list
+	cause   uint64   // the step that made it appear
+	late    bool     // answered already; it lands when the scheduler says so
+	givenUp bool     // its context ended while it waited; it may still land
 
 	do    func() (any, error)
 	rival func() // writes the key just before do, so that its condition fails; nil when nobody could

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path"
 	"time"
 
 	"holdfast/internal/record"
@@ -41,7 +40,7 @@ func (r records) Put(ctx context.Context, key record.Key, value []byte, cond rec
 	}
 	w := r.in.world
 	put := &op{
-		verb: verbPut, key: string(key), folder: path.Dir(string(key)) + "/", cond: cond.String(), value: value,
+		verb: verbPut, key: string(key), folders: folders(string(key)), cond: cond.String(), value: value,
 		do: func() (any, error) { return w.putRecord(key, value, cond) },
 	}
 	if w.scenario.Rivals {
@@ -83,7 +82,7 @@ func (r records) Delete(ctx context.Context, key record.Key, cond record.Cond) e
 	}
 	w := r.in.world
 	_, err := w.submit(ctx, r.in, &op{
-		verb: verbDelete, key: string(key), folder: path.Dir(string(key)) + "/", cond: cond.String(),
+		verb: verbDelete, key: string(key), folders: folders(string(key)), cond: cond.String(),
 		do: func() (any, error) { return nil, w.deleteRecord(key, cond) },
 	})
 	return err
@@ -95,7 +94,7 @@ func (r records) List(ctx context.Context, prefix, after record.Key) iter.Seq2[r
 	return func(yield func(record.Entry, error) bool) {
 		for {
 			v, err := w.submit(ctx, r.in, &op{
-				verb: verbList, key: string(prefix), folder: string(prefix),
+				verb: verbList, key: string(prefix), folders: []string{string(prefix)},
 				do: func() (any, error) { return w.listRecords(prefix, after) },
 			})
 			if err != nil {
@@ -114,6 +113,17 @@ func (r records) List(ctx context.Context, prefix, after record.Key) iter.Seq2[r
 			}
 		}
 	}
+}
+
+// folders are the prefixes that a list of a key may have.
+func folders(key string) []string {
+	var all []string
+	for i := range key {
+		if key[i] == '/' {
+			all = append(all, key[:i+1])
+		}
+	}
+	return all
 }
 
 // Now implements record.Store.

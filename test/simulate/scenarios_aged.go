@@ -23,19 +23,19 @@ func agedScenarios() []*Scenario {
 	slow := collected(of("PUT with a slow body whose session was claimed, and is collected",
 		[]Call{StartUpload(0, repoA, "u"), Append(0, repoA, "u", 0, whole[:7])},
 		[]Call{Commit(0, repoA, "u", "L", whole[7:])},
-		[]Call{HalfCommit(1, repoA, "u", "L", whole[7:]), Pass(1, 3*time.Hour), CollectSession(1, "u", "L")}))
+		[]Call{HalfCommit(1, repoA, "u", "L", whole[7:]), Pass(1, 3*time.Hour), CollectSessions(1)}))
 	slow.SegmentBytes = 16
 	both := collected(of("a finished upload is collected with its blob while its PUT is sent again",
 		slices.Concat([]Call{PushBlob(0, repoA, "L")}, uploaded, old),
 		[]Call{Commit(0, repoA, "u", "L", "")},
-		[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L"), CollectSession(1, "u", "L")}))
+		[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L"), CollectSessions(1)}))
 	again := collected(of("PUT of a whole body is sent again without it, while its blob is collected", []Call{StartUpload(0, repoA, "u")},
 		[]Call{Commit(0, repoA, "u", "L", whole), Pass(0, 13*time.Hour), Commit(1, repoA, "u", "L", "")},
 		[]Call{DeleteBlob(2, repoA, "L"), CollectDigest(2, "L")}))
 	spare := collected(of("PUT of a whole body that was there already is sent again, while the blob and its segments are collected",
 		[]Call{PushBlob(0, repoA, "L"), StartUpload(0, repoA, "u")},
 		[]Call{Commit(0, repoA, "u", "L", whole), Pass(0, 3*time.Hour), Commit(2, repoA, "u", "L", ""), GetBlob(2, repoA, "L")},
-		[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L"), CollectSession(1, "u", "L")}))
+		[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L"), CollectSessions(1)}))
 	damaged := of("mount and push of a blob that is found damaged", []Call{PushBlob(0, repoA, "L"), Rot("L")},
 		[]Call{Mount(0, repoB, "L", repoA), PushBlob(0, repoB, "L")},
 		[]Call{GetBlob(1, repoA, "L")})
@@ -65,7 +65,7 @@ func agedScenarios() []*Scenario {
 		collected(of("a claimed session is collected while its PUT is sent again",
 			[]Call{StartUpload(0, repoA, "u"), Append(0, repoA, "u", 0, whole), HalfCommit(0, repoA, "u", "L", ""), Pass(0, 3*time.Hour)},
 			[]Call{Commit(0, repoA, "u", "L", ""), GetBlob(0, repoA, "L")},
-			[]Call{CollectSession(1, "u", "L")})),
+			[]Call{CollectSessions(1)})),
 		collected(of("a repeated PUT of a blob that is found damaged", append(slices.Clone(uploaded), Rot("L")),
 			[]Call{Commit(0, repoA, "u", "L", "")},
 			[]Call{GetBlob(1, repoA, "L")})),

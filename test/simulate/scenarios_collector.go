@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"holdfast/internal/oci"
@@ -21,14 +22,14 @@ func collectorScenarios() []*Scenario {
 	late := of("a record that lands after its segments were collected",
 		nil,
 		[]Call{PushBlob(0, repoA, "L")},
-		[]Call{Pass(1, 8*24*time.Hour), CollectOrphans(1, "L"), PushBlob(1, repoB, "L")})
+		[]Call{Pass(1, 8*24*time.Hour), CollectOrphans(1), PushBlob(1, repoB, "L")})
 	late.Only = []fault{faultLate, faultCrashLate, faultLost}
 	manifest := &Scenario{
 		Name:  "manifest push racing with the collector of its layer's link",
 		Setup: []Call{PushBlob(0, repoA, "CM"), pushed},
 		Clients: [][]Call{
 			{PushManifest(0, repoA, m, "t")},
-			{CollectLink(1, repoA, "L"), CollectDigest(1, "L")},
+			{CollectRepository(1, repoA, "L"), CollectDigest(1, "L")},
 		},
 		Repositories: justA, Tags: []oci.Tag{"t"}, Manifests: []*Manifest{m}, Blobs: []string{"CM", "L"}, MayFail: true,
 	}
@@ -48,5 +49,78 @@ func collectorScenarios() []*Scenario {
 			[]Call{Mount(0, repoB, "L", repoA), GetBlob(0, repoB, "L")},
 			[]Call{DeleteBlob(1, repoA, "L"), CollectDigest(1, "L")}),
 		upload, late, manifest,
+	}
+}
+
+// collectedScenarios are writers against passes over a repository, in which everything is old enough to be collected that nothing needs.
+func collectedScenarios() []*Scenario {
+	m, n := image("M", "L"), image("N", "L")
+	r := &Manifest{Name: "R", Blobs: []string{"CR"}, Subject: m}
+	i := &Manifest{Name: "I", Children: []*Manifest{m}}
+	blobs := []Call{PushBlob(0, repoA, "CM"), PushBlob(0, repoA, "L"), PushBlob(0, repoA, "CN"), PushBlob(0, repoA, "CR")}
+	old := func(calls ...Call) []Call { return slices.Concat(blobs, calls, []Call{Pass(0, 2*time.Hour)}) }
+	all := []string{"CM", "CN", "CR", "L"}
+	collect := func(replica int) Call { return CollectRepository(replica, repoA, all...) }
+	of := func(name string, setup []Call, clients ...[]Call) *Scenario {
+		return &Scenario{
+			Name: "collected: " + name, Setup: setup, Clients: clients, Repositories: justA, Blobs: all,
+			Tags: []oci.Tag{"t", "w"}, Manifests: []*Manifest{m, n, r, i}, MayFail: true,
+		}
+	}
+	promise := of("HEAD of an old blob, and the manifest that follows",
+		slices.Concat(blobs, []Call{Pass(0, 25*time.Hour)}),
+		[]Call{PromisedPush(0, repoA, m, "t")},
+		[]Call{CollectRepositoryAfter(1, 24*time.Hour, repoA, "L", "CM")})
+	purged := of("markers of a manifest that died long ago, while it is pushed and deleted again",
+		slices.Concat(blobs, []Call{PushManifest(0, repoA, m, "t"), DeleteManifest(0, repoA, m), Pass(0, 26*time.Hour)}),
+		[]Call{PushManifest(0, repoA, m, "t"), DeleteManifest(0, repoA, m)},
+		[]Call{CollectRepository(1, repoA), GetTag(1, repoA, "t")})
+	emptied := of("an empty repository leaves the catalog while somebody pushes",
+		slices.Concat(blobs, []Call{PushManifest(0, repoA, m, "t"), DeleteTag(0, repoA, "t"), DeleteManifest(0, repoA, m), Pass(0, 2*time.Hour)}),
+		[]Call{PushManifest(0, repoA, m, "t"), InCatalog(0, repoA)},
+		[]Call{CollectRepository(1, repoA), CollectRepository(1, repoA)})
+	return []*Scenario{
+		of("the tag of an untagged manifest is set again", old(PushManifest(0, repoA, m)),
+			[]Call{PushManifest(0, repoA, m, "t"), GetTag(2, repoA, "t")},
+			[]Call{collect(1)}),
+		of("a tag moves while what it named is collected", old(PushManifest(0, repoA, m, "t"), PushManifest(0, repoA, n)),
+			[]Call{PushManifest(0, repoA, n, "t"), PushManifest(0, repoA, m, "w")},
+			[]Call{collect(1)}),
+		of("the last tag goes, and comes back", old(PushManifest(0, repoA, m, "t")),
+			[]Call{DeleteTag(0, repoA, "t"), PushManifest(0, repoA, m, "t")},
+			[]Call{collect(1)}),
+		of("an index names an untagged manifest", old(PushManifest(0, repoA, m)),
+			[]Call{PushManifest(0, repoA, i, "t")},
+			[]Call{collect(1)}),
+		of("a referrer comes while its subject is collected", old(PushManifest(0, repoA, m)),
+			[]Call{PushManifest(0, repoA, r), GetReferrer(2, repoA, m, r)},
+			[]Call{collect(1)}),
+		of("a referrer goes with its subject, and comes back", old(PushManifest(0, repoA, m, "t"), PushManifest(0, repoA, r), Pass(0, 2*time.Hour), DeleteTag(0, repoA, "t")),
+			[]Call{PushManifest(0, repoA, r), GetReferrer(2, repoA, m, r)},
+			[]Call{collect(1), collect(1)}),
+		of("a layer without a manifest, and the manifest", old(),
+			[]Call{PushManifest(0, repoA, m, "t"), GetBlob(2, repoA, "L")},
+			[]Call{collect(1)}),
+		of("a layer is pushed again", old(),
+			[]Call{PushBlob(0, repoA, "L"), GetBlob(2, repoA, "L")},
+			[]Call{collect(1)}),
+		of("a layer is mounted elsewhere", old(),
+			[]Call{Mount(0, repoA, "L", repoA), StatBlob(2, repoA, "L"), PushManifest(2, repoA, m, "t")},
+			[]Call{collect(1)}),
+		of("a manifest is deleted, and pushed", old(PushManifest(0, repoA, m, "t")),
+			[]Call{DeleteManifest(0, repoA, m), PushManifest(0, repoA, m, "w")},
+			[]Call{collect(1)}),
+		of("a manifest is deleted while its tag is gone", old(PushManifest(0, repoA, m, "t"), DeleteTag(0, repoA, "t")),
+			[]Call{DeleteManifest(0, repoA, m)},
+			[]Call{PushManifest(2, repoA, m, "w")},
+			[]Call{collect(1)}),
+		of("two collectors, and a push", old(PushManifest(0, repoA, m)),
+			[]Call{PushManifest(0, repoA, n, "t")},
+			[]Call{collect(1)},
+			[]Call{collect(2)}),
+		of("everything is collected while an image is pushed", old(PushManifest(0, repoA, m)),
+			[]Call{PushBlob(0, repoA, "L"), PushManifest(0, repoA, m, "t")},
+			[]Call{CollectAll(1)}),
+		promise, purged, emptied,
 	}
 }

@@ -30,7 +30,11 @@ func newTrace() trace {
 // hash is what performing an operation adds to the trace.
 func (t *trace) hash(w *world, o *op, f fault) uint64 {
 	h := mix(mix(mix(hashString(o.name), uint64(f)), o.cause), t.passed)
-	key, folder := t.keys[o.key], t.folders[o.folder]
+	key := t.keys[o.key]
+	var written, read uint64 // of the folders
+	for _, folder := range o.folders {
+		written, read = written+t.folders[folder].write, read+t.folders[folder].reads
+	}
 	switch {
 	case o.verb == verbBegin:
 		var returned uint64
@@ -41,9 +45,9 @@ func (t *trace) hash(w *world, o *op, f fault) uint64 {
 	case o.verb == verbPass:
 		return mix(h, t.sum)
 	case o.verb == verbList:
-		h = mix(h, folder.write)
+		h = mix(h, written)
 	case o.verb.writes():
-		h = mix(mix(h, key.write), mix(key.reads, folder.reads))
+		h = mix(mix(h, key.write), mix(key.reads, read))
 	default:
 		h = mix(h, key.write)
 	}
@@ -105,7 +109,7 @@ func (t *trace) step(w *world, o *op, f fault) {
 }
 
 func (t *trace) note(o *op, h uint64) {
-	key, folder := t.keys[o.key], t.folders[o.folder]
+	key := t.keys[o.key]
 	switch {
 	case o.verb == verbBegin:
 		return
@@ -113,11 +117,18 @@ func (t *trace) note(o *op, h uint64) {
 		t.passed = h
 		return
 	case o.verb == verbList:
-		folder.reads += h
-		t.folders[o.folder] = folder
+		for _, name := range o.folders {
+			folder := t.folders[name]
+			folder.reads += h
+			t.folders[name] = folder
+		}
 	case o.verb.writes():
-		folder.write += h
-		t.keys[o.key], t.folders[o.folder] = access{write: h}, folder
+		t.keys[o.key] = access{write: h}
+		for _, name := range o.folders {
+			folder := t.folders[name]
+			folder.write += h
+			t.folders[name] = folder
+		}
 	default:
 		key.reads += h
 		t.keys[o.key] = key

@@ -37,9 +37,10 @@ type world struct {
 	facts      map[string]bool // calls that have returned, by name
 	vars       map[string]string
 	deletes    map[string]deletes
-	unknown    []*call // whose outcome is unknown
-	running    int     // clients that have not finished
-	current    int     // the client that went last
+	removed    map[string]bool // objects that a collector has removed
+	unknown    []*call         // whose outcome is unknown
+	running    int             // clients that have not finished
+	current    int             // the client that went last
 	crashes    int
 	injected   [faults]int
 	broken     []string // what was found to be wrong
@@ -76,7 +77,7 @@ var errCrashed = errors.New("simulate: the replica is dead")
 func newWorld(ctx context.Context, s *Scenario) *world {
 	w := &world{
 		scenario: s, ctx: ctx, free: true, pageSize: max(s.PageSize, 1), current: -1,
-		names: newNames(), vars: map[string]string{}, deletes: map[string]deletes{}, facts: map[string]bool{},
+		names: newNames(), vars: map[string]string{}, deletes: map[string]deletes{}, removed: map[string]bool{}, facts: map[string]bool{},
 	}
 	if s.PageSize == 0 {
 		w.pageSize = 1000

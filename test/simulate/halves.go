@@ -4,17 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"holdfast/internal/data"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
-)
-
-// The ages of sessions that the protocol's collector goes by.
-const (
-	ageDone = 2 * time.Hour
-	ageOpen = 24 * time.Hour
 )
 
 func (e *Env) sessionKey(name string) record.Key {
@@ -23,66 +16,6 @@ func (e *Env) sessionKey(name string) record.Key {
 }
 
 func recordKey(blob string) record.Key { return record.Key("b/" + digestPath(blobDigest(blob))) }
-
-// CollectSession collects the segments of an upload that was finished two hours ago and that its record does not
-// name, or that nobody touched for a day. PROTOCOL, "Sessions"; the session is aborted first (ADR 5).
-func CollectSession(replica int, name, blob string) Call {
-	return Call{Name: "collect the session of upload " + name, Replica: replica, Do: func(e *Env) {
-		if err := e.collectSession(e.sessionKey(name), recordKey(blob)); err != nil {
-			e.judge(err)
-		}
-	}}
-}
-
-func (e *Env) collectSession(key, of record.Key) error {
-	s, err := e.read(key)
-	if err != nil || !s.is("done", "open") {
-		return err
-	}
-	age := time.Since(s.value.written)
-	if s.is("open") && age < ageOpen || s.is("done") && age < ageDone {
-		return nil
-	}
-	ids := s.value.head.Segments
-	if named, err := e.namesAny(of, ids); named || err != nil {
-		return err
-	}
-	if won, err := e.swap(s, map[string]any{"st": "aborted"}); !won {
-		return err
-	}
-	if named, err := e.namesAny(of, ids); named || err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := (segments{e.call.in}).Delete(e.Ctx, id.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// namesAny reports whether the record names one of the segments now.
-func (e *Env) namesAny(key record.Key, ids []segment) (bool, error) {
-	rec, err := e.read(key)
-	if err != nil || !rec.is("live", "condemned", "doomed", "corrupt") {
-		return false, err
-	}
-	for _, s := range ids {
-		if rec.names(s.ID) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-func (r *raw) names(id data.ID) bool {
-	for _, s := range r.value.head.Segments {
-		if s.ID == id {
-			return true
-		}
-	}
-	return false
-}
 
 // HalfCommit claims an upload as a blob, with last bytes, as a replica does that dies right after.
 func HalfCommit(replica int, repo oci.Repository, name, blob, last string) Call {
