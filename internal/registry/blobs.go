@@ -45,7 +45,7 @@ func (l *Local) StatBlob(ctx context.Context, repo oci.Repository, d oci.Digest)
 		return nil, err
 	}
 	if link.Present() {
-		link, err = l.touchOrRescue(ctx, format.LinkKey(repo, d), link)
+		link, err = l.keepLink(ctx, format.LinkKey(repo, d), link)
 	}
 	if err != nil {
 		return nil, err
@@ -60,11 +60,12 @@ func (l *Local) blob(d oci.Digest, link stored[linkHead]) *Blob {
 	return &Blob{Digest: d, Size: link.Head.Size, Bytes: &localBytes{l: l, digest: d, size: link.Head.Size, segments: link.Head.Segments}}
 }
 
-// touchLink renews a present link that is older than half the grace, so that what a client was told
-// exists survives until the manifest that it pushes next. It returns the link as it is now, present or not.
-func (l *Local) touchLink(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
+// keepLink makes sure of a present link: one that is older than half the grace is renewed, so that what a client was told exists survives
+// until the manifest that it pushes next, and one that the collector has condemned is brought back. It returns the link as it is now,
+// present or not.
+func (l *Local) keepLink(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
 	for range rounds(ctx) {
-		if !link.Present() || l.records.Now().Sub(link.Modified) < l.ages.Grace/2 {
+		if !link.Present() || link.Is(live) && l.records.Now().Sub(link.Modified) < l.ages.Grace/2 {
 			return link, nil
 		}
 		now, err := swap(ctx, l, key, link, live)

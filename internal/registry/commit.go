@@ -117,7 +117,7 @@ func (l *Local) claim(ctx context.Context, repo oci.Repository, t token, s store
 func (l *Local) resume(ctx context.Context, c *commit, t token, s stored[uploadHead]) error {
 	c.segments, c.size, c.cautious = s.Head.Segments, s.Head.Offset, true
 	if c.link.Present() {
-		link, err := l.touchOrRescue(ctx, format.LinkKey(c.repo, c.digest), c.link)
+		link, err := l.keepLink(ctx, format.LinkKey(c.repo, c.digest), c.link)
 		if err != nil || link.Present() {
 			return err
 		}
@@ -294,7 +294,7 @@ func (c *commit) settle(ctx context.Context) error {
 			}
 		}
 		if c.link.Present() {
-			link, err := c.l.touchOrRescue(ctx, key, c.link)
+			link, err := c.l.keepLink(ctx, key, c.link)
 			if err != nil {
 				return err
 			}
@@ -327,21 +327,6 @@ func (c *commit) settle(ctx context.Context) error {
 		}
 	}
 	return errContended("link a blob")
-}
-
-// touchOrRescue makes sure of a present link: a condemned one is brought back, an old one renewed.
-func (l *Local) touchOrRescue(ctx context.Context, key record.Key, link stored[linkHead]) (stored[linkHead], error) {
-	for range rounds(ctx) {
-		if !link.Is(condemned) {
-			return l.touchLink(ctx, key, link)
-		}
-		now, err := swap(ctx, l, key, link, live)
-		if err == nil || !isConflict(err) {
-			return now, err
-		}
-		link = now
-	}
-	return link, errContended("rescue a link")
 }
 
 // install makes sure that the blob record is live, with the segments of whoever came first.

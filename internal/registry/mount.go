@@ -57,7 +57,7 @@ func (c *commit) settleMount(ctx context.Context) error {
 			}
 		}
 		if c.link.Present() {
-			link, err := c.l.touchOrRescue(ctx, key, c.link)
+			link, err := c.l.keepLink(ctx, key, c.link)
 			if err != nil || link.Present() {
 				return err
 			}

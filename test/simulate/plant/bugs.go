@@ -267,6 +267,9 @@ func blobBugs() []Bug {
 		one("acknowledged-before-the-link", "a push is acknowledged before its link is live", "push.*blob|PUT", commit,
 			`		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
 			c.l.changed(c.repo, c.digest)
+			if len(rec.Head.Segments) > format.ManySegments {
+				c.l.changed("", c.digest)
+			}
 			return nil
 		}
 		if !isConflict(err) {
@@ -282,6 +285,9 @@ func blobBugs() []Bug {
 		}
 		if c.link, err = writeOrFind(ctx, c.l, key, c.link, head, nil, false); err == nil {
 			c.l.changed(c.repo, c.digest)
+			if len(rec.Head.Segments) > format.ManySegments {
+				c.l.changed("", c.digest)
+			}
 			return nil
 		}
 		if !isConflict(err) {
@@ -316,7 +322,7 @@ func blobBugs() []Bug {
 			if rec, err = swap(ctx, c.l, key, rec, live); err == nil {
 `),
 		one("doomed-is-left-early", "a doomed record is left before its segments are deleted", "collect", commit,
-			`	for _, s := range rec.Head.Segments {
+			`	for _, s := range joined(rec.Head.Segments, rec.Head.Old) {
 		if err := l.data.Delete`, `	for _, s := range rec.Head.Segments {
 		if planted("doomed-is-left-early") {
 			break
