@@ -64,11 +64,13 @@ func LinkKey(r oci.Repository, d oci.Digest) record.Key {
 	return LinkPrefix(d) + record.Key(EscapeRepository(r))
 }
 
-// RepositoryPrefix is the folder of what a repository has of its own.
-func RepositoryPrefix(r oci.Repository) record.Key {
+func repositoryPath(r oci.Repository) string {
 	sum := sha256.Sum256([]byte(r))
-	return record.Key("r/" + hex.EncodeToString(sum[:1]) + "/" + EscapeRepository(r) + "/")
+	return hex.EncodeToString(sum[:1]) + "/" + EscapeRepository(r) + "/"
 }
+
+// RepositoryPrefix is the folder of what a repository has of its own.
+func RepositoryPrefix(r oci.Repository) record.Key { return record.Key("r/" + repositoryPath(r)) }
 
 // ManifestPrefix is the folder of a repository's manifests.
 func ManifestPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "m/" }
@@ -109,6 +111,13 @@ func RepositoryKey(r oci.Repository) record.Key {
 
 // LeaseKey is the key of a lease. Its name is one part of a key.
 func LeaseKey(name string) record.Key { return record.Key("cfg/lease/" + name) }
+// PulledPrefix is the folder of the pull times of a repository's manifests.
+func PulledPrefix(r oci.Repository) record.Key { return record.Key("p/" + repositoryPath(r)) }
+
+// PulledKey is the key of a manifest's pull time.
+func PulledKey(r oci.Repository, d oci.Digest) record.Key {
+	return PulledPrefix(r) + record.Key(DigestPart(d))
+}
 
 // UploadKey is the key of an upload session.
 func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + id) }

@@ -144,6 +144,13 @@ type Fence struct {
 // Marker is a marker of a tag under a manifest, or of a repository.
 type Marker struct{ Meta }
 
+// Pulled is when a manifest was pulled, by tag or by digest. It is written only where a retention rule asks for it, and not for every pull:
+// the last pull is later than At by at most the interval of the writer.
+type Pulled struct {
+	Meta
+	At time.Time `json:"at"`
+}
+
 // Upload is an upload session.
 type Upload struct {
 	Meta
