@@ -14,6 +14,7 @@ type Config struct {
 	Storage         Storage
 	HTTP            HTTP
 	Log             Log
+	Scrub           Scrub
 }
 
 // Driver says where a store keeps its bytes and records.
@@ -52,6 +53,8 @@ type Store struct {
 	DeleteEnabled bool
 	// MaxBlobSize is http.maxBlobSize in bytes, the same in all stores; 0: no limit.
 	MaxBlobSize int64
+	GC          GC
+	Retention   Retention
 }
 
 // S3 is a bucket of S3, or of a store that speaks its protocol, and how to use it. The fields are the keys

@@ -26,14 +26,24 @@ func Default() *Config {
 			DrainDelay:   5 * time.Second,
 			DrainTimeout: time.Minute,
 		},
-		Log: Log{Level: slog.LevelInfo},
+		Log:   Log{Level: slog.LevelInfo},
+		Scrub: Scrub{Interval: defaultScrubInterval},
 	}
 	c.Storage.RootDirectory = DefaultDirectory
 	c.Storage.S3 = S3{}
+	c.Storage.GC.Enabled = true
 	return c
 }
 
 // defaultStore is a store of which a file says nothing yet.
 func defaultStore() Store {
-	return Store{Driver: DriverLocal, S3: S3{Secure: true}, Commit: true, DeleteEnabled: true}
+	const delay = 24 * time.Hour
+	return Store{
+		Driver:        DriverLocal,
+		S3:            S3{Secure: true},
+		Commit:        true,
+		DeleteEnabled: true,
+		GC:            GC{Delay: delay, Interval: time.Hour, RequestsPerSecond: 200},
+		Retention:     Retention{Delay: delay},
+	}
 }

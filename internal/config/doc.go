@@ -8,6 +8,6 @@
 // TLS, authentication and access control are not enforced in this version. A file that configures any of
 // them, by any key with a value that is not empty, is refused as a whole: it would run open.
 //
-// The package opens no store and imports none of ours: the server turns the tree into the parts'
-// own configurations. Start with Load and Config; a new key is one line in the table.
+// The package opens no store and imports none of ours but retain, which is pure and says what a policy is: the server turns the tree
+// into the parts' own configurations. Start with Load and Config; a new key is one line in the table.
 package config

@@ -18,6 +18,7 @@ func (w *walker) finish(c *Config) {
 	if c.Log.Audit != "" {
 		w.warn("log.audit", "no audit log is written in this version")
 	}
+	w.scrub(&c.Scrub)
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {
@@ -41,6 +42,7 @@ func (w *walker) wrongAt(path, what, got, want string) {
 }
 
 func (w *walker) store(s *Store, c *Config, path string, roots *[]root) {
+	w.collector(s, path)
 	if w.failed(path+".storageDriver") || w.failed(path+".storageDriver.name") {
 		return // nobody knows what it should have
 	}

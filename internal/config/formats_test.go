@@ -93,8 +93,8 @@ http:
   port: ${PORT}
 `, "DATA", "/data", "BUCKET", "images", "EMPTY", "", "KEY", "a${DATA}", "PORT", "5000")
 	want := Default()
-	want.Storage.Store = Store{Driver: DriverS3, RootDirectory: "/data/none/${DATA}/$DATA/$", Commit: true, DeleteEnabled: true,
-		S3: S3{Bucket: "images", AccessKey: "a${DATA}", SecretKey: "a${DATA}", UserAgent: "a:-b", Secure: true}}
+	want.Storage.Driver, want.Storage.RootDirectory = DriverS3, "/data/none/${DATA}/$DATA/$"
+	want.Storage.S3 = S3{Bucket: "images", AccessKey: "a${DATA}", SecretKey: "a${DATA}", UserAgent: "a:-b", Secure: true}
 	want.HTTP.Port = 5000
 	if diff := cmp.Diff(want, c); diff != "" || w != nil {
 		t.Errorf("(-want +got):\n%s\nwarnings: %q", diff, w)

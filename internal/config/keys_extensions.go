@@ -1,6 +1,6 @@
 package config
 
-// extensionKeys are zot's extensions. None is here yet. In zot a section that is there and has no key
+// extensionKeys are zot's extensions, of which scrub is here. In zot a section that is there and has no key
 // enable turns its extension on.
 func extensionKeys() []key {
 	keys := []key{
@@ -14,8 +14,9 @@ func extensionKeys() []key {
 
 		{path: "metrics", state: enabled, text: "there is no endpoint for metrics in this version"},
 		{path: "metrics.prometheus.path", kind: parseText, state: silent},
-		{path: "scrub", state: enabled, text: "stored bytes are checked when they are read, not from time to time in this version"},
-		{path: "scrub.interval", kind: parseDuration, state: silent},
+		{path: "scrub", into: func(t *target) any { return &t.config.Scrub.Enabled }},
+		{path: "scrub.enable", kind: parseBool, into: func(t *target) any { return &t.config.Scrub.Enabled }},
+		{path: "scrub.interval", kind: parseDuration, into: func(t *target) any { return &t.config.Scrub.Interval }},
 		{path: "lint", state: enabled, text: "images are accepted without the mandatory annotations in this version"},
 		{path: "lint.mandatoryAnnotations", kind: parseTexts, state: silent},
 		{path: "ui", state: enabled, text: "there is no web UI in this version"},
@@ -33,7 +34,7 @@ func extensionKeys() []key {
 		{path: "events.sinks[].proxy", kind: parseText, state: silent, hidden: true},
 		{path: "events.sinks[].headers.*", kind: parseText, state: silent, hidden: true},
 	}
-	for _, name := range []string{"search", "metrics", "scrub", "lint", "ui", "trust", "mgmt", "apikey", "events", "sync"} {
+	for _, name := range []string{"search", "metrics", "lint", "ui", "trust", "mgmt", "apikey", "events", "sync"} {
 		keys = append(keys, key{path: name + ".enable", kind: parseBool, state: silent})
 	}
 	for _, at := range []string{"events.sinks[].", "events.sinks[].credentials.", "events.sinks[].tls."} {

@@ -3,10 +3,8 @@ package config
 import "math"
 
 const (
-	noCollector = "nothing is collected in this version: what is deleted stops being served, its space is not freed yet"
-	noRetention = "retention is not in this version: no tag is removed but by a client"
-	noRedis     = "the redis cache driver is not used yet: a cache is optional here, nothing is lost without it"
-	noDynamoDB  = "the dynamodb cache driver is not used yet: a cache is optional here, nothing is lost without it"
+	noRedis    = "the redis cache driver is not used yet: a cache is optional here, nothing is lost without it"
+	noDynamoDB = "the dynamodb cache driver is not used yet: a cache is optional here, nothing is lost without it"
 )
 
 // storeKeys are the keys that storage and each of storage.subPaths have.
@@ -20,27 +18,8 @@ func storeKeys() []key {
 		{path: "remoteCache", kind: parseBool, state: silent},
 		{path: "maxRepos", kind: parseInt, state: ignored, text: "the number of repositories is not limited in this version"},
 		{path: "hydrateBlobOnRead", kind: parseBool, state: ignored, text: "has no effect: every replica reads blobs from the store"},
-		{path: "gc", kind: parseBool, state: ignored, text: noCollector},
-		{path: "gcDelay", kind: parseDuration, state: ignored, text: noCollector},
-		{path: "gcInterval", kind: parseDuration, state: ignored, text: noCollector},
-		{path: "gcTimeWindow", kind: parseText, state: ignored, text: noCollector},
-		{path: "gcMaxSchedulerDelay", kind: parseDuration, state: ignored, text: noCollector},
-		{path: "retention", state: ignored, text: noRetention},
-		{path: "retention.dryRun", kind: parseBool, state: silent},
-		{path: "retention.delay", kind: parseDuration, state: silent},
-		{path: "retention.policies[].repositories", kind: parseTexts, state: silent},
-		{path: "retention.policies[].deleteReferrers", kind: parseBool, state: silent},
-		{path: "retention.policies[].deleteUntagged", kind: parseBool, state: silent},
-		{path: "retention.policies[].keepTags[].patterns", kind: parseTexts, state: silent},
 	}
-	for _, keep := range []string{"retention.policies[].keepTags[]", "retention.policies[].keepUntagged"} {
-		keys = append(keys, below(keep, []key{
-			{path: "pulledWithin", kind: parseDuration, state: silent},
-			{path: "pushedWithin", kind: parseDuration, state: silent},
-			{path: "mostRecentlyPushedCount", kind: parseInt, state: silent},
-			{path: "mostRecentlyPulledCount", kind: parseInt, state: silent},
-		})...)
-	}
+	keys = append(keys, gcKeys()...)
 	keys = append(keys, driverKeys()...)
 	keys = append(keys, below("storageDriver|s3", s3Keys())...)
 	return append(keys, cacheKeys()...)

@@ -49,6 +49,7 @@ func load(file string, text []byte, env func(string) (string, bool), readSecret 
 		warned: map[string]int{}, nodes: map[string]*node{}, routes: map[string]string{}, meant: map[string]bool{}}
 	c := Default()
 	c.Storage.Store = defaultStore()
+	c.Storage.GC.Enabled = true
 	if n, problem := parse(file, text); problem != nil {
 		w.problem(*problem)
 	} else {

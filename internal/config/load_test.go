@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"holdfast/internal/collect/retain"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -160,9 +162,11 @@ storage:
 http: {drainDelay: 1s, drainTimeout: 2m, maxBlobSize: 10 GiB, address: "[::1]", port: 0}
 `)
 	want := Default()
-	want.Storage.Store = Store{Driver: DriverLocal, RootDirectory: "/d", Commit: true, IgnoreForeign: true, MaxBlobSize: 10 << 30}
+	team := want.Storage.Store
+	team.RootDirectory, team.DeleteEnabled, team.MaxBlobSize, team.GC.Enabled = "/e", false, 10<<30, false
+	want.Storage.RootDirectory, want.Storage.DeleteEnabled, want.Storage.IgnoreForeign, want.Storage.MaxBlobSize = "/d", false, true, 10<<30
 	want.Storage.MemoryBudget = 64 << 20
-	want.Storage.SubPaths = map[string]Store{"team/apps": {Driver: DriverLocal, RootDirectory: "/e", Commit: true, MaxBlobSize: 10 << 30}}
+	want.Storage.SubPaths = map[string]Store{"team/apps": team}
 	want.HTTP.Address, want.HTTP.Port = "::1", 0
 	want.HTTP.DrainDelay, want.HTTP.DrainTimeout = time.Second, 2*time.Minute
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -221,14 +225,14 @@ func TestRedactedLoads(t *testing.T) {
 // Every key's value fits where it goes: assign would panic.
 func TestTableFits(t *testing.T) {
 	samples := []*node{{kind: textNode, text: "127.0.0.1"}, {kind: textNode, text: "8"}, {kind: textNode, text: "90s"}, {kind: textNode, text: "true"},
-		{kind: textNode, text: "debug"}, {kind: textNode, text: "64MiB"}}
+		{kind: textNode, text: "debug"}, {kind: textNode, text: "64MiB"}, {kind: textNode, text: "22:00-06:00"}}
 	seen := map[string]bool{}
 	for _, k := range allKeys() {
 		if seen[fold(k.path)] {
 			t.Errorf("%s is in the table twice", k.path)
 		}
 		seen[fold(k.path)] = true
-		if (k.text == "") != (k.state == honoured || k.state == silent) || (k.into != nil) != (k.state == honoured) {
+		if (k.text == "") != (k.state == honoured || k.state == silent) || (k.into != nil || k.items != nil) != (k.state == honoured) {
 			t.Errorf("%s: state, text and into do not belong together", k.path)
 		}
 		if k.into == nil || k.kind == nil {
@@ -238,7 +242,7 @@ func TestTableFits(t *testing.T) {
 		for _, n := range samples {
 			if v, problem := k.kind(n); problem == nil {
 				c := Default()
-				assign(k.into(&target{config: c, store: &c.Storage.Store}), v)
+				assign(k.into(&target{config: c, store: &c.Storage.Store, policy: &retain.Policy{}, keep: &retain.KeepTags{}}), v)
 				fits++
 			}
 		}

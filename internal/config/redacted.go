@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"holdfast/internal/collect/retain"
 )
 
 // Redacted returns the effective configuration as a YAML file that Load reads: what is honoured, defaults
@@ -49,6 +51,12 @@ func effective(s *spec, t *target) *yaml.Node {
 					add(child.name, value)
 				}
 			}
+		case child.item != nil && child.item.items != nil:
+			list := &yaml.Node{Kind: yaml.SequenceNode}
+			for _, item := range child.item.items(t) {
+				list.Content = append(list.Content, effective(child.item, item))
+			}
+			add(child.name, list)
 		case child.section():
 			add(child.name, effective(child, t))
 		case child.into != nil:
@@ -76,10 +84,19 @@ func scalarNode(p any) *yaml.Node {
 		err = n.Encode(value.String())
 	case slog.Level:
 		err = n.Encode(formatLevel(value))
+	case Window:
+		if value == (Window{}) {
+			return nil
+		}
+		err = n.Encode(value.String())
+	case []retain.Glob:
+		err = n.Encode(texts(value))
+	case []retain.Pattern:
+		err = n.Encode(texts(value))
 	case Secret:
 		err = n.Encode(value.String())
 	case string:
-		err = n.Encode(strings.ReplaceAll(value, "${", "$${")) // it is no variable any more
+		err = n.Encode(escape(value))
 	default:
 		err = n.Encode(value)
 	}
@@ -87,4 +104,15 @@ func scalarNode(p any) *yaml.Node {
 		return nil
 	}
 	return &n
+}
+
+// escape keeps a text that was read from being taken for a variable when it is read again.
+func escape(text string) string { return strings.ReplaceAll(text, "${", "$${") }
+
+func texts[T fmt.Stringer](list []T) []string {
+	var all []string
+	for _, one := range list {
+		all = append(all, escape(one.String()))
+	}
+	return all
 }

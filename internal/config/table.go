@@ -3,6 +3,8 @@ package config
 import (
 	"reflect"
 	"strings"
+
+	"holdfast/internal/collect/retain"
 )
 
 // state says what becomes of a key.
@@ -27,16 +29,21 @@ type key struct {
 	text, want string
 	// usual is the value that has the same effect here as in zot; nil: an empty one has.
 	usual any
-	// into returns where the value of an honoured key goes.
+	// into returns where the value of an honoured key goes. Of a section with keys of its own that is a bool, which its presence makes true.
 	into func(t *target) any
+	// items returns where the items of an honoured list of sections go, and add makes one more.
+	items func(t *target) []*target
+	add   func(t *target) *target
 	// hidden values are shown nowhere, and may be in a file that the key's name with File names.
 	hidden bool
 }
 
-// target is where values go: the whole tree, and the store that a key belongs to.
+// target is where values go: the whole tree, and the store, the policy and the item of keepTags that a key belongs to.
 type target struct {
 	config *Config
 	store  *Store
+	policy *retain.Policy
+	keep   *retain.KeepTags
 }
 
 // spec is a key of the table with the keys below it.

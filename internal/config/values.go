@@ -15,7 +15,9 @@ import (
 type kind func(n *node) (any, *Problem)
 
 func (p *Problem) at(pos Pos, path string) Problem {
-	p.Pos, p.Path = pos, path
+	if p.Path = path; p.Line == 0 { // else it is of an item of a list
+		p.Pos = pos
+	}
 	return *p
 }
 

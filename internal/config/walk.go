@@ -75,6 +75,9 @@ func (w *walker) section(s *spec, n *node, path string, t *target) {
 		w.problem(mistyped(n, "a mapping of keys").at(n.Pos, path))
 		return
 	}
+	if s.children != nil && s.into != nil {
+		assign(s.into(t), true)
+	}
 	if s.variants != nil {
 		if s = w.variant(s, n, path); s == nil || s.state == refused {
 			return
@@ -164,7 +167,11 @@ func (w *walker) list(s *spec, n *node, path string, t *target) {
 		return
 	}
 	for i, item := range items {
-		w.visit(s.item, item, fmt.Sprintf("%s[%d]", path, i), t)
+		to := t
+		if s.item.add != nil {
+			to = s.item.add(t) // also for an item without anything in it
+		}
+		w.visit(s.item, item, fmt.Sprintf("%s[%d]", path, i), to)
 	}
 }
 
