@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -118,9 +119,16 @@ func glob(t *testing.T, text string) retain.Glob {
 
 // The example of docs/operations.md is what it says.
 func TestRetentionOfTheManual(t *testing.T) {
-	c, r, err := Load("testdata/retention.yaml", nil)
-	if err != nil || len(r.Warnings) > 0 {
-		t.Fatal(err, r.Warnings)
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(manual), "\n## Retention\n")
+	_, text, _ := strings.Cut(section, "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	c, w := mustLoad(t, "c.yaml", text)
+	if w != nil {
+		t.Errorf("warnings: %q", w)
 	}
 	at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	tag := func(name oci.Tag, pushedDays int) retain.Tag {

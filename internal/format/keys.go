@@ -119,6 +119,9 @@ func PulledKey(r oci.Repository, d oci.Digest) record.Key {
 	return PulledPrefix(r) + record.Key(DigestPart(d))
 }
 
+// PulledSinceKey is the key of the time since when a repository's pulls are noted.
+func PulledSinceKey(r oci.Repository) record.Key { return PulledPrefix(r) + "since" }
+
 // UploadKey is the key of an upload session.
 func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + id) }
 

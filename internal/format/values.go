@@ -151,6 +151,12 @@ type Pulled struct {
 	At time.Time `json:"at"`
 }
 
+// PulledSince is since when the pulls of a repository are noted: of earlier ones nothing is known.
+type PulledSince struct {
+	Meta
+	Since time.Time `json:"since"`
+}
+
 // Upload is an upload session.
 type Upload struct {
 	Meta

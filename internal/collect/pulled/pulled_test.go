@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,11 +113,14 @@ func (c *cluster) close(t *testing.T) {
 
 func (c *cluster) times(t *testing.T) map[oci.Digest]time.Time {
 	t.Helper()
-	times, err := Times(t.Context(), c.format, "a")
+	gets, puts := c.store.gets.Load(), c.store.puts.Load()
+	times, err := Read(t.Context(), c.format, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return times
+	c.store.gets.Store(gets) // the counts are of rounds
+	c.store.puts.Store(puts)
+	return times.pulled
 }
 
 func TestRegistry(t *testing.T) {
@@ -325,19 +329,109 @@ func TestDamagedAndDead(t *testing.T) {
 	})
 }
 
-func TestTimesOfAStoreThatFails(t *testing.T) {
+func TestReadOfAStoreThatFails(t *testing.T) {
 	store := format.Store{Records: recordmem.New(recordmem.Config{}), Ages: format.DefaultAges()}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if times, err := Times(ctx, store, "a"); err == nil {
+	if times, err := Read(ctx, store, "a"); err == nil {
 		t.Errorf("%v, and no error", times)
 	}
 	if _, err := format.Write(t.Context(), store, format.PulledPrefix("a")+"odd", format.Stored[format.Pulled]{}, format.Pulled{}, nil, false); err != nil {
 		t.Fatal(err)
 	}
-	if times, err := Times(t.Context(), store, "a"); err == nil {
+	if times, err := Read(t.Context(), store, "a"); err == nil {
 		t.Errorf("%v, and no error for a key that is no digest's", times)
 	}
+}
+
+// Before pulls were noted nothing is known of them: what has no record counts as pulled when they began to be.
+func TestSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, 2, Config{})
+		read := func() Times {
+			t.Helper()
+			times, err := Read(t.Context(), c.format, "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return times
+		}
+		begun := time.Now()
+		for range 30 { // a pass in a while: renewed, not begun anew
+			if since := read().Of(c.digests[0]); !since.Equal(begun) {
+				t.Fatalf("noted since %s, want %s", since, begun)
+			}
+			time.Sleep(20 * time.Hour)
+		}
+		if puts := c.store.puts.Load(); puts != 15 {
+			t.Errorf("%d writes in 30 passes of 25 days, want one in two", puts)
+		}
+		c.pull(t, 0, 1, false)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		pulled := time.Now()
+		if times := read(); !times.Of(c.digests[0]).Equal(begun) || pulled.Sub(times.Of(c.digests[1])) > 15*time.Minute {
+			t.Errorf("%v at %s", times, pulled)
+		}
+		time.Sleep(7*24*time.Hour + 24*time.Hour) // without a pass
+		if times := read(); !times.Of(c.digests[0]).Equal(time.Now()) || !times.Of(c.digests[1]).Equal(time.Now()) {
+			t.Errorf("after a week in which nobody asked: %v", times)
+		}
+		c.close(t)
+	})
+}
+
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, 2, Config{})
+		for tag := range c.digests {
+			c.pull(t, 0, tag, false)
+		}
+		c.close(t)
+		for range 2 { // what is forgotten may be forgotten again
+			if err := Forget(t.Context(), c.format, "a", c.digests[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		times, err := Read(t.Context(), c.format, "a")
+		if got := slices.Collect(times.Digests()); err != nil || !slices.Equal(got, c.digests[1:]) {
+			t.Errorf("%v, %v", got, err)
+		}
+		rec, err := c.store.Get(t.Context(), format.PulledKey("a", c.digests[0]))
+		if err != nil || len(rec.Value) != format.DeadSize {
+			t.Errorf("%q, %v: a list does not show that it is dead", rec.Value, err)
+		}
+		c.store.down.Store(true)
+		if err := Forget(t.Context(), c.format, "a", c.digests[1]); !errors.Is(err, record.ErrUnavailable) {
+			t.Error(err)
+		}
+	})
+}
+
+// The first passes of two replicas agree since when pulls are noted.
+func TestSinceRace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, 0, Config{})
+		var all sync.WaitGroup
+		since := make([]time.Time, 8)
+		for i := range since {
+			all.Go(func() {
+				time.Sleep(time.Duration(i%2) * time.Millisecond)
+				times, err := Read(t.Context(), c.format, "a")
+				if err != nil {
+					t.Error(err)
+				}
+				since[i] = times.Of("")
+			})
+		}
+		all.Wait()
+		for _, s := range since {
+			if !s.Equal(since[0]) || s.IsZero() {
+				t.Errorf("%v", since)
+			}
+		}
+		c.close(t)
+	})
 }
 
 // Pulls, rounds and Close at once: for the race detector.

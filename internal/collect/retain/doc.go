@@ -20,6 +20,7 @@
 //   - Tags that name a digest, as cosign's signatures (sha256-….sig), attestations and SBOMs, and the fallback tags for referrers, are no images: they are
 //     kept by no rule and count in none, they stay until deleteReferrers finds their subject gone (Subject). zot does so for
 //     signatures and fallback tags, and counts SBOMs and attestations as images.
+//   - Of what nobody noted when it was pulled, because a rule by pulls is new, it is not said that it never was: see package pulled.
 //   - Ties, of which zot takes any, are broken: by the later push, then by name.
 //
 // Start with Policy and Decide.
