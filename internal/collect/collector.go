@@ -10,6 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/collect/retain"
 	"holdfast/internal/data"
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
@@ -21,8 +22,10 @@ import (
 type Config struct {
 	// Delay is how long a manifest without a tag is kept, when it is longer than the grace.
 	Delay time.Duration
-	// Policy says what a repository keeps. nil: tags stay, what no tag names goes.
-	Policy func(oci.Repository) Policy
+	// Policies say which tags are kept, and which manifests without one. None: all tags, and nothing without one.
+	Policies retain.Policies
+	// KeepTags makes the policies' decisions known and does not follow them.
+	KeepTags bool
 	// Removed is told of each manifest, link and blob that was removed, the moment it is gone; blobs without a repository. It may be called by
 	// several at once. nil: nobody wants to know.
 	Removed func(kind Kind, repo oci.Repository, d oci.Digest)
@@ -32,33 +35,6 @@ type Config struct {
 	MultipartAge time.Duration
 	// MaxReferences bounds the references that are remembered at once, 8 bytes each; with more, a full pass reads the manifests several times. 0: 8 Mi.
 	MaxReferences int
-}
-
-// Policy is what a repository keeps beyond what its tags name.
-type Policy struct {
-	// Untagged keeps manifests that no tag names.
-	Untagged bool
-	// Referrers keeps manifests whose subject is gone.
-	Referrers bool
-	// Tags decides about the tags; nil keeps all of them.
-	Tags func([]Tag, time.Time) []Decision
-}
-
-// defaultPolicy keeps tags, what they name, and what refers to that.
-var defaultPolicy = Policy{}
-
-// Tag is a tag that a Policy decides about.
-type Tag struct {
-	Name   oci.Tag
-	Digest oci.Digest
-	Pushed time.Time
-}
-
-// Decision is about one tag. Rule says for a person which rule decided, and why.
-type Decision struct {
-	Tag  Tag
-	Keep bool
-	Rule string
 }
 
 // Collector frees what nobody needs. Any number of them may work on one store at once. Its methods are not to be called at once.
@@ -113,9 +89,6 @@ const (
 
 // New returns a collector over the stores of a registry. It makes no request.
 func New(l *registry.Local, store format.Store, segments data.Store, cfg Config, log *slog.Logger) *Collector {
-	if cfg.Policy == nil {
-		cfg.Policy = func(oci.Repository) Policy { return defaultPolicy }
-	}
 	if cfg.Removed == nil {
 		cfg.Removed = func(Kind, oci.Repository, oci.Digest) {}
 	}

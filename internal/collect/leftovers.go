@@ -45,6 +45,11 @@ func (c *Collector) clearAway(ctx context.Context, v *view) error {
 			}
 		}
 	}
+	if c.cfg.Policies.For(v.repo).NeedsPullTimes() {
+		if err := c.forget(ctx, v); err != nil {
+			return err
+		}
+	}
 	return c.dropRepository(ctx, v)
 }
 

@@ -15,8 +15,7 @@ import (
 // referrers that are gone, and links that no manifest refers to: those of the manifests that die now, and hinted ones. It returns the
 // digests whose links are dead. What it finds before its time it hints at for later.
 func (c *Collector) collectRepository(ctx context.Context, v *view, hinted map[oci.Digest]bool) ([]oci.Digest, error) {
-	policy := c.cfg.Policy(v.repo)
-	if err := c.dropTags(ctx, v, policy); err != nil {
+	if err := c.dropTags(ctx, v); err != nil {
 		return nil, err
 	}
 	if err := c.finishDeletes(ctx, v); err != nil {
@@ -26,62 +25,13 @@ func (c *Collector) collectRepository(ctx context.Context, v *view, hinted map[o
 	if candidates == nil {
 		candidates = map[oci.Digest]bool{}
 	}
-	if err := c.collectManifests(ctx, v, policy, candidates); err != nil {
+	if err := c.collectManifests(ctx, v, candidates); err != nil {
 		return nil, err
 	}
 	if err := c.dropReferrers(ctx, v); err != nil {
 		return nil, err
 	}
 	return c.collectLinks(ctx, v, candidates)
-}
-
-// dropTags buries the tags that the policy does not keep, each only while it is what the policy saw.
-func (c *Collector) dropTags(ctx context.Context, v *view, policy Policy) error {
-	if policy.Tags == nil {
-		return nil
-	}
-	var tags []Tag
-	at := map[oci.Tag]*tagSeen{}
-	for i := range v.tags {
-		if t := &v.tags[i]; t.digest != "" && !t.dead {
-			tags = append(tags, Tag{t.name, t.digest, t.pushed})
-			at[t.name] = t
-		}
-	}
-	for _, d := range policy.Tags(tags, c.store.Records.Now()) {
-		if d.Keep {
-			continue
-		}
-		t := at[d.Tag.Name]
-		c.count(KindTags, Count{Found: 1})
-		if c.cfg.DryRun {
-			continue
-		}
-		tag, err := format.Read[format.Tag](ctx, c.store, t.Key)
-		if err != nil {
-			return err
-		}
-		if tag.Version != t.version || !tag.Present() {
-			c.count(KindTags, Count{Rescued: 1})
-			continue
-		}
-		head := format.Tag{Digest: tag.Head.Digest, By: "retention"}
-		head.State = format.Dead
-		now, err := format.Write(ctx, c.store, t.Key, tag, head, nil, false)
-		if format.IsConflict(err) {
-			c.count(KindTags, Count{Rescued: 1})
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		c.count(KindTags, Count{Freed: 1})
-		c.log.InfoContext(ctx, "retention removed a tag", "repo", v.repo, "tag", t.name, "digest", t.digest, "rule", d.Rule)
-		t.Entry = record.Entry{Key: t.Key, Size: format.DeadSize, Stamp: now.Stamp}
-		t.knownTag = knownTag{version: now.Version, digest: tag.Head.Digest, dead: true, pushed: now.Head.T}
-		c.later(v.repo)
-	}
-	return nil
 }
 
 // finishDeletes passes the tags that a DELETE left which died half way: they name a manifest that is dead.
@@ -110,7 +60,11 @@ func (c *Collector) finishDeletes(ctx context.Context, v *view) error {
 
 // reachable are the manifests that somebody may still want: what tags name and, within the grace, named; what was pushed within the delay,
 // unless it is in condemned; what the policy keeps; their children; and what refers to one of them.
-func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]record.Version) map[oci.Digest]bool {
+func (c *Collector) reachable(ctx context.Context, v *view, condemned map[oci.Digest]record.Version) (map[oci.Digest]bool, error) {
+	kept, err := c.keeps(ctx, v)
+	if err != nil {
+		return nil, err
+	}
 	now := c.store.Records.Now()
 	within := func(t time.Time, age time.Duration) bool { return now.Sub(t) < age }
 	var next []oci.Digest
@@ -129,16 +83,11 @@ func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]r
 		if m.dead() {
 			continue
 		}
-		var subject oci.Digest
 		if m.parsed.Subject != nil {
-			subject = m.parsed.Subject.Digest
+			subject := m.parsed.Subject.Digest
 			referrers[subject] = append(referrers[subject], m.digest)
 		}
-		s := v.manifests[subject]
-		switch {
-		case condemned[m.digest] != m.Version && within(m.Modified, max(c.store.Ages.Grace, c.store.Ages.YoungManifest, c.cfg.Delay)),
-			subject == "" && policy.Untagged,
-			subject != "" && policy.Referrers && (s == nil || s.dead()):
+		if kept[m.digest] || condemned[m.digest] != m.Version && within(m.Modified, max(c.store.Ages.Grace, c.store.Ages.YoungManifest, c.cfg.Delay)) {
 			next = append(next, m.digest)
 		}
 	}
@@ -156,13 +105,16 @@ func (c *Collector) reachable(v *view, policy Policy, condemned map[oci.Digest]r
 		}
 		next = append(next, referrers[d]...)
 	}
-	return live
+	return live, nil
 }
 
 // collectManifests condemns what nobody can reach, raises the fence, looks again, and kills or restores. The blobs of what has died become
 // candidates.
-func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy, candidates map[oci.Digest]bool) error {
-	live := c.reachable(v, policy, nil)
+func (c *Collector) collectManifests(ctx context.Context, v *view, candidates map[oci.Digest]bool) error {
+	live, err := c.reachable(ctx, v, nil)
+	if err != nil {
+		return err
+	}
 	var useless []*manifestSeen
 	for _, m := range v.inOrder {
 		if !m.dead() && !live[m.digest] {
@@ -170,9 +122,11 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy
 		}
 	}
 	c.count(KindManifests, Count{Found: int64(len(useless))})
-	if c.cfg.DryRun {
+	if c.cfg.DryRun || c.cfg.KeepTags && len(c.cfg.Policies) > 0 {
 		for _, m := range useless {
-			died(m, candidates)
+			if c.cfg.DryRun {
+				died(m, candidates)
+			}
 		}
 		return nil
 	}
@@ -200,7 +154,9 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, policy Policy
 	if err != nil {
 		return err
 	}
-	live = c.reachable(again, policy, versions)
+	if live, err = c.reachable(ctx, again, versions); err != nil {
+		return err
+	}
 	// What dies takes the names of its blobs along: a collector that is killed now leaves them in a hint.
 	if err := c.hintAt(ctx, v.repo, useless, func(m *manifestSeen) bool { return versions[m.digest] != "" && !live[m.digest] }); err != nil {
 		return err

@@ -111,6 +111,7 @@ func RepositoryKey(r oci.Repository) record.Key {
 
 // LeaseKey is the key of a lease. Its name is one part of a key.
 func LeaseKey(name string) record.Key { return record.Key("cfg/lease/" + name) }
+
 // PulledPrefix is the folder of the pull times of a repository's manifests.
 func PulledPrefix(r oci.Repository) record.Key { return record.Key("p/" + repositoryPath(r)) }
 
@@ -127,11 +128,3 @@ func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + i
 
 // HintKey is the key of a hint for the collector, and PrefixHints the folder of all.
 func HintKey(id string) record.Key { return PrefixHints + record.Key(id) }
-
-// ParseLinkKey returns the parts of a link's key that say which digest and which repository it is of, as they are in the key.
-func ParseLinkKey(key record.Key) (digestPart, repositoryPart string, ok bool) {
-	rest, found := strings.CutPrefix(string(key), string(PrefixLinks))
-	_, rest, below := strings.Cut(rest, "/")
-	digestPart, repositoryPart, ok = strings.Cut(rest, "/")
-	return digestPart, repositoryPart, ok && found && below
-}

@@ -113,13 +113,7 @@ func (l *Lease) Progress(v any) (bool, error) {
 	l.mu.Lock()
 	raw := l.stored.Head.Progress
 	l.mu.Unlock()
-	if len(raw) == 0 || string(raw) == "null" {
-		return false, nil
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return false, fmt.Errorf("lease: read the progress of %s: %w", l.name, err)
-	}
-	return true, nil
+	return decode(l.name, raw, v)
 }
 
 // Save replaces the progress by v as JSON (some KiB, not MiB), and renews the lease.
