@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -84,7 +85,7 @@ func (r *Report) FreedBytes() int64 {
 
 // WriteTable prints the report for people.
 func (r *Report) WriteTable(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', tabwriter.AlignRight)
+	var text bytes.Buffer // whose writes do not fail
 	what := "what changed"
 	if r.Full {
 		what = "everything"
@@ -92,24 +93,26 @@ func (r *Report) WriteTable(out io.Writer) error {
 	if r.DryRun {
 		what += ", dry run: nothing was written"
 	}
-	fmt.Fprintf(out, "looked at %s: %d repositories, %s\n", what, r.Repositories, r.Ended.Sub(r.Started).Round(time.Millisecond))
-	fmt.Fprintln(w, "\tfound\tfreed\trescued\tleft\tbytes found\tbytes freed\t")
+	_, _ = fmt.Fprintf(&text, "looked at %s: %d repositories, %s\n", what, r.Repositories, r.Ended.Sub(r.Started).Round(time.Millisecond))
+	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(w, "\tfound\tfreed\trescued\tleft\tbytes found\tbytes freed\t")
 	for _, k := range kinds {
 		if c := r.Counts[k]; c != nil && *c != (Count{}) {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", k, c.Found, c.Freed, c.Rescued, c.Left, c.FoundBytes, c.FreedBytes)
+			_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", k, c.Found, c.Freed, c.Rescued, c.Left, c.FoundBytes, c.FreedBytes)
 		}
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("collect: print a report: %w", err)
-	}
+	_ = w.Flush()
 	for _, s := range r.Skipped {
-		fmt.Fprintln(out, "left alone:", s)
+		_, _ = fmt.Fprintln(&text, "left alone:", s)
 	}
 	if r.SkippedMore > 0 {
-		fmt.Fprintf(out, "left alone: and %d more\n", r.SkippedMore)
+		_, _ = fmt.Fprintf(&text, "left alone: and %d more\n", r.SkippedMore)
 	}
 	if r.Failed != "" {
-		fmt.Fprintln(out, "ended early:", r.Failed)
+		_, _ = fmt.Fprintln(&text, "ended early:", r.Failed)
+	}
+	if _, err := out.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("collect: print a report: %w", err)
 	}
 	return nil
 }
