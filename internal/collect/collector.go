@@ -33,6 +33,8 @@ type Config struct {
 	DryRun bool
 	// MultipartAge is after how long an upload that was never finished is given up in the store; 0: two days.
 	MultipartAge time.Duration
+	// MaxSegments is how many segments a blob may be in before they are merged; 0: format.ManySegments.
+	MaxSegments int
 	// MaxReferences bounds the references that are remembered at once, 8 bytes each; with more, a full pass reads the manifests several times. 0: 8 Mi.
 	MaxReferences int
 }
@@ -94,6 +96,9 @@ func New(l *registry.Local, store format.Store, segments data.Store, cfg Config,
 	}
 	if cfg.MultipartAge == 0 {
 		cfg.MultipartAge = 2 * store.Ages.Session
+	}
+	if cfg.MaxSegments == 0 {
+		cfg.MaxSegments = format.ManySegments
 	}
 	if cfg.MaxReferences == 0 {
 		cfg.MaxReferences = 8 << 20

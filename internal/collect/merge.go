@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"holdfast/internal/data"
@@ -24,7 +25,7 @@ func (c *Collector) tend(ctx context.Context, key record.Key, rec format.Stored[
 		return nil
 	case len(rec.Head.Old) > 0 && c.age(rec.Modified) >= c.store.Ages.Tombstone:
 		return c.dropOld(ctx, d, rec)
-	case len(rec.Head.Segments) > format.ManySegments && len(rec.Head.Old) == 0:
+	case len(rec.Head.Segments) > c.cfg.MaxSegments && len(rec.Head.Old) == 0:
 		return c.merge(ctx, d, rec)
 	}
 	return nil
@@ -73,7 +74,8 @@ func (c *Collector) merge(ctx context.Context, d oci.Digest, rec format.Stored[f
 		if err != nil {
 			return err
 		}
-		if !link.Is(format.Live) {
+		// One that names others was made after the blob was deleted and pushed again.
+		if !link.Is(format.Live) || !slices.Equal(link.Head.Segments, now.Head.Old) {
 			continue
 		}
 		next := link.Head

@@ -19,7 +19,7 @@ import (
 func (e *Env) collector(grace time.Duration) *collect.Collector {
 	ages := format.DefaultAges()
 	ages.Grace = grace
-	return collect.New(e.Registry, format.Store{Records: records{e.call.in}, Ages: ages}, segments{e.call.in}, collect.Config{Removed: e.sawRemoved}, slog.New(slog.DiscardHandler))
+	return collect.New(e.Registry, format.Store{Records: records{e.call.in}, Ages: ages}, segments{e.call.in}, collect.Config{Removed: e.sawRemoved, MaxSegments: e.world.scenario.MaxSegments}, slog.New(slog.DiscardHandler))
 }
 
 // sawRemoved notes what the collector says that it has removed.
@@ -37,6 +37,9 @@ func (e *Env) sawRemoved(kind collect.Kind, repo oci.Repository, d oci.Digest) {
 	}
 	e.saw(fact{object: object, do: doCollected})
 	e.world.removed[object] = true
+	if slices.Contains(e.world.scenario.Stay, object) {
+		e.world.breaks("%s was collected, and is needed", object)
+	}
 }
 
 // isRemoved reports whether a collector has removed the object, which may not have returned yet.
@@ -97,6 +100,11 @@ func CollectSessions(replica int) Call {
 // CollectOrphans deletes the segments that no record and no session names, once they are older than the age Orphan: let the time pass first.
 func CollectOrphans(replica int) Call {
 	return collecting("collect orphans", replica, func(ctx context.Context, e *Env) error { return e.collector(0).CollectOrphans(ctx) })
+}
+
+// Merge merges the segments of all blobs that are in more than the scenario's MaxSegments, and frees those that it merged a day ago.
+func Merge(replica int) Call {
+	return collecting("merge segments", replica, func(ctx context.Context, e *Env) error { return e.collector(0).CollectOrphans(ctx) })
 }
 
 // CollectAll makes a full pass.

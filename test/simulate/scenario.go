@@ -23,13 +23,15 @@ type Scenario struct {
 	Blobs        []string
 	Uploads      []string
 
-	Replicas     int     // at least so many
-	PageSize     int     // of a list: 0 means that every list is one page
-	SegmentBytes int64   // what a segment takes: 0 means everything
-	Only         []fault // none means all, but for rivals
-	Rivals       bool    // and those: single faults only, since they are clients that no history knows of
-	MayFail      bool    // a call may ask its client to come back, though nothing went wrong
-	MayStay      bool    // and again, when it is repeated
+	Stay         []string // objects that the collector must leave
+	Replicas     int      // at least so many
+	PageSize     int      // of a list: 0 means that every list is one page
+	SegmentBytes int64    // what a segment takes: 0 means everything
+	MaxSegments  int      // that a blob may be in before the collector merges them
+	Only         []fault  // none means all, but for rivals
+	Rivals       bool     // and those: single faults only, since they are clients that no history knows of
+	MayFail      bool     // a call may ask its client to come back, though nothing went wrong
+	MayStay      bool     // and again, when it is repeated
 }
 
 // replicas is how many there are.

@@ -56,6 +56,7 @@ func collectorScenarios() []*Scenario {
 func collectedScenarios() []*Scenario {
 	m, n := image("M", "L"), image("N", "L")
 	r := &Manifest{Name: "R", Blobs: []string{"CR"}, Subject: m}
+	q := &Manifest{Name: "Q", Blobs: []string{"CR"}, Subject: m}
 	i := &Manifest{Name: "I", Children: []*Manifest{m}}
 	blobs := []Call{PushBlob(0, repoA, "CM"), PushBlob(0, repoA, "L"), PushBlob(0, repoA, "CN"), PushBlob(0, repoA, "CR")}
 	old := func(calls ...Call) []Call { return slices.Concat(blobs, calls, []Call{Pass(0, 2*time.Hour)}) }
@@ -64,7 +65,7 @@ func collectedScenarios() []*Scenario {
 	of := func(name string, setup []Call, clients ...[]Call) *Scenario {
 		return &Scenario{
 			Name: "collected: " + name, Setup: setup, Clients: clients, Repositories: justA, Blobs: all,
-			Tags: []oci.Tag{"t", "w"}, Manifests: []*Manifest{m, n, r, i}, MayFail: true,
+			Tags: []oci.Tag{"t", "w"}, Manifests: []*Manifest{m, n, r, q, i}, MayFail: true,
 		}
 	}
 	promise := of("HEAD of an old blob, and the manifest that follows",
@@ -75,11 +76,48 @@ func collectedScenarios() []*Scenario {
 		slices.Concat(blobs, []Call{PushManifest(0, repoA, m, "t"), DeleteManifest(0, repoA, m), Pass(0, 26*time.Hour)}),
 		[]Call{PushManifest(0, repoA, m, "t"), DeleteManifest(0, repoA, m)},
 		[]Call{CollectRepository(1, repoA), GetTag(1, repoA, "t")})
+	buried := of("tombstones go while their tag and manifest are pushed",
+		slices.Concat(blobs, []Call{PushManifest(0, repoA, m, "t"), DeleteManifest(0, repoA, m), Pass(0, 26*time.Hour)}),
+		[]Call{PushManifest(0, repoA, m, "t"), GetTag(0, repoA, "t")},
+		[]Call{CollectRepository(1, repoA)})
+	living := of("an index, an image and what refers to it live while others come",
+		old(PushManifest(0, repoA, m, "t"), PushManifest(0, repoA, r), PushManifest(0, repoA, i, "w")),
+		[]Call{DeleteTag(0, repoA, "t"), PushManifest(0, repoA, n, "t")},
+		[]Call{collect(1), collect(1)})
+	living.Stay = []string{manifestObject(repoA, "M"), manifestObject(repoA, "R"), manifestObject(repoA, "I"), blobObject(repoA, "CM"), blobObject(repoA, "CR"), blobObject(repoA, "L")}
 	emptied := of("an empty repository leaves the catalog while somebody pushes",
 		slices.Concat(blobs, []Call{PushManifest(0, repoA, m, "t"), DeleteTag(0, repoA, "t"), DeleteManifest(0, repoA, m), Pass(0, 2*time.Hour)}),
 		[]Call{PushManifest(0, repoA, m, "t"), InCatalog(0, repoA)},
 		[]Call{CollectRepository(1, repoA), CollectRepository(1, repoA)})
+	merged := func(name string, setup []Call, clients ...[]Call) *Scenario {
+		s := of(name, setup, clients...)
+		s.Repositories, s.Blobs, s.Tags, s.Manifests = both, []string{"L"}, nil, nil
+		s.MaxSegments, s.MayStay = 1, true
+		return s
+	}
+	parts := []Call{StartUpload(0, repoA, "u"), Append(0, repoA, "u", 0, piece("L", 0, 7)), Append(0, repoA, "u", 7, piece("L", 7, -1)), Commit(0, repoA, "u", "L", "")}
+	slow := []Call{StartUpload(0, repoA, "u")}
+	for day := range 8 {
+		slow = append(slow, Append(0, repoA, "u", day, piece("L", day, day+1)), Pass(0, 23*time.Hour))
+	}
+	lasting := merged("orphans go, and an upload that takes more than a week stays", slow,
+		[]Call{CollectOrphans(1)},
+		[]Call{Commit(0, repoA, "u", "L", piece("L", 8, -1)), GetBlob(0, repoA, "L")})
+	lasting.Uploads, lasting.MaxSegments = []string{"u"}, 0
 	return []*Scenario{
+		lasting,
+		merged("segments are merged while the blob is read and mounted", parts,
+			[]Call{Mount(0, repoB, "L", repoA), GetBlob(2, repoB, "L")},
+			[]Call{Merge(1), GetBlob(1, repoA, "L")}),
+		merged("segments are merged while the blob is deleted, collected and pushed", parts,
+			[]Call{DeleteBlob(0, repoA, "L"), CollectDigest(0, "L"), PushBlob(0, repoA, "L")},
+			[]Call{Merge(1), GetBlob(1, repoA, "L")}),
+		merged("segments that were merged are freed, and their session is collected", append(slices.Clone(parts), Merge(0), Pass(0, 25*time.Hour)),
+			[]Call{GetBlob(0, repoA, "L"), PushBlob(0, repoB, "L")},
+			[]Call{Merge(1), CollectSessions(1)}),
+		merged("two collectors merge", parts,
+			[]Call{Merge(0), GetBlob(0, repoA, "L")},
+			[]Call{Merge(1), PushBlob(1, repoB, "L")}),
 		of("the tag of an untagged manifest is set again", old(PushManifest(0, repoA, m)),
 			[]Call{PushManifest(0, repoA, m, "t"), GetTag(2, repoA, "t")},
 			[]Call{collect(1)}),
@@ -94,6 +132,9 @@ func collectedScenarios() []*Scenario {
 			[]Call{collect(1)}),
 		of("a referrer comes while its subject is collected", old(PushManifest(0, repoA, m)),
 			[]Call{PushManifest(0, repoA, r), GetReferrer(2, repoA, m, r)},
+			[]Call{collect(1)}),
+		of("a second referrer comes", old(PushManifest(0, repoA, m, "t"), PushManifest(0, repoA, r)),
+			[]Call{PushManifest(0, repoA, q), GetReferrer(2, repoA, m, q)},
 			[]Call{collect(1)}),
 		of("a referrer goes with its subject, and comes back", old(PushManifest(0, repoA, m, "t"), PushManifest(0, repoA, r), Pass(0, 2*time.Hour), DeleteTag(0, repoA, "t")),
 			[]Call{PushManifest(0, repoA, r), GetReferrer(2, repoA, m, r)},
@@ -121,6 +162,6 @@ func collectedScenarios() []*Scenario {
 		of("everything is collected while an image is pushed", old(PushManifest(0, repoA, m)),
 			[]Call{PushBlob(0, repoA, "L"), PushManifest(0, repoA, m, "t")},
 			[]Call{CollectAll(1)}),
-		promise, purged, emptied,
+		promise, purged, buried, living, emptied,
 	}
 }

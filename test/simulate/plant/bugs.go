@@ -18,7 +18,7 @@ const (
 // Bugs returns all bugs.
 func Bugs() []Bug {
 	var all []Bug
-	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), claimBugs(), damageBugs(), storeBugs()} {
+	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), claimBugs(), damageBugs(), storeBugs(), collectBugs()} {
 		all = append(all, list...)
 	}
 	return all
@@ -380,7 +380,7 @@ func uploadBugs() []Bug {
 // storeBugs break what all operations stand on.
 func storeBugs() []Bug {
 	return []Bug{
-		one("error-is-404", "a store that does not answer is taken for one that has nothing", "", store,
+		one("error-is-404", "a store that does not answer is taken for one that has nothing", "push|tag|PATCH", store,
 			`	case errors.Is(err, record.ErrNotFound):
 		return Stored[H]{}, nil
 `, `	case errors.Is(err, record.ErrNotFound), planted("error-is-404") && errors.Is(err, record.ErrUnavailable):
