@@ -56,8 +56,12 @@ func newHouse(t *testing.T, records record.Store, segments datamem.Config) *hous
 	return h
 }
 
-// pass lets time pass.
+// pass lets time pass, after the replica has written its hints.
 func (h *house) pass(d time.Duration) {
+	h.t.Helper()
+	if err := h.hints.Write(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -69,9 +73,6 @@ func (h *house) collector(cfg collect.Config) *collect.Collector {
 // collect makes a pass of a fresh collector.
 func (h *house) collect(full bool, cfg collect.Config) *collect.Report {
 	h.t.Helper()
-	if err := h.hints.Write(h.t.Context()); err != nil {
-		h.t.Fatal(err)
-	}
 	report, err := h.collector(cfg).Pass(h.t.Context(), collect.Progress{Full: full}, nil)
 	if err != nil {
 		h.t.Fatal(err)
@@ -202,3 +203,24 @@ func (h *house) keys(prefix record.Key) []string {
 }
 
 func sizeOf(contents ...string) int64 { return int64(len(strings.Join(contents, ""))) }
+
+// versions are all records, and all segments, by what tells whether they changed.
+func (h *house) versions() map[string]string {
+	h.t.Helper()
+	all := map[string]string{}
+	for _, prefix := range []record.Key{"b/", "cfg/", "h/", "l/", "n/", "p/", "r/", "u/"} {
+		for entry, err := range h.records.List(h.t.Context(), prefix, "") {
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			all[string(entry.Key)] = string(entry.Version)
+		}
+	}
+	for entry, err := range h.segments.List(h.t.Context(), "") {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all[string(entry.ID)] = "a segment"
+	}
+	return all
+}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -257,7 +258,7 @@ func (p *push) installManifest(ctx context.Context) error {
 	var old stored[manifestHead]
 	for range rounds(ctx) {
 		since := p.l.records.Now()
-		if old.Is(live) && since.Sub(old.Modified) < p.l.ages.TouchManifest {
+		if old.Is(live) && since.Sub(old.Modified) < p.l.ages.TouchManifest && bytes.Equal(old.Body, p.in.Body) { // else it is damaged at rest
 			p.stored, p.since = old, since
 			return nil
 		}
