@@ -171,7 +171,7 @@ func (l *Local) parsed(d oci.Digest, mediaType string, body []byte) (*oci.Manife
 		return m, nil
 	}
 	m, err := oci.ParseManifest(mediaType, body)
-	if err != nil {
+	if err != nil || d.Algorithm().FromBytes(body) != d {
 		return nil, fmt.Errorf("registry: the stored manifest %s: %w", d, errDamaged(d))
 	}
 	l.refs.Add(d, m)
