@@ -146,74 +146,10 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 	}
 	d := v.bytes.digest
 	cause := fmt.Errorf("registry: the stored bytes of %s are not its own (short: %t): %w", d, short, errDamaged(d))
-	if markErr := v.bytes.l.markCorrupt(v.ctx, d, v.bytes.segments); markErr != nil {
+	if markErr := v.bytes.l.foundCorrupt(v.ctx, d, v.bytes.segments); markErr != nil {
 		cause = errors.Join(cause, markErr)
 	}
 	return 0, cause
 }
 
 func (v *verifiedReader) Close() error { return v.r.Close() }
-
-// markCorrupt swaps the record of d, then every link of it, to corrupt, when the record still names the
-// segments that were found damaged: clients that ask for it upload it again, which repairs it.
-func (l *Local) markCorrupt(ctx context.Context, d oci.Digest, damaged []segment) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	key := format.BlobKey(d)
-	rec, err := read[blobHead](ctx, l, key)
-	if err != nil {
-		return err
-	}
-	if !rec.Is(live, condemned, corrupt) || !sameSegments(rec.Head.Segments, damaged) {
-		return nil // dead, or repaired by somebody else
-	}
-	l.log.ErrorContext(ctx, "a blob's stored bytes are not its digest's; it is marked corrupt, pushing it again repairs it", "digest", d)
-	if !rec.Is(corrupt) {
-		if _, err := swap(ctx, l, key, rec, corrupt); err != nil {
-			return err
-		}
-	}
-	for entry, err := range l.records.List(ctx, format.LinkPrefix(d), "") {
-		if err != nil {
-			return err
-		}
-		if err := l.markLinkCorrupt(ctx, entry.Key, damaged); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// markLinkCorrupt marks a link that shows damaged segments. A pending one is renewed: whoever is about to make it live may
-// have seen the record before it was corrupt, loses his swap, and looks again.
-func (l *Local) markLinkCorrupt(ctx context.Context, key record.Key, damaged []segment) error {
-	link, err := read[linkHead](ctx, l, key)
-	for range rounds(ctx) {
-		if err != nil && !isConflict(err) {
-			return err
-		}
-		to := corrupt
-		switch {
-		case link.Is(pending):
-			to = pending
-		case !link.Present() || !sameSegments(link.Head.Segments, damaged):
-			return nil
-		}
-		if link, err = swap(ctx, l, key, link, to); err == nil {
-			return nil
-		}
-	}
-	return errContended("mark a link")
-}
-
-func sameSegments(a, b []segment) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].ID != b[i].ID {
-			return false
-		}
-	}
-	return true
-}
