@@ -212,3 +212,15 @@ func (l *Lease) left() time.Duration {
 	defer l.mu.Unlock()
 	return l.ttl - l.store.Records.Now().Sub(l.renewed)
 }
+
+// Saved decodes what was last saved under a lease, whoever holds it, into v, without taking it. It makes one read. False: nothing was.
+func Saved(ctx context.Context, s format.Store, name string, v any) (bool, error) {
+	stored, err := format.Read[head](ctx, s, format.LeaseKey(name))
+	if err != nil {
+		return false, fmt.Errorf("lease: read the progress of %s: %w", name, err)
+	}
+	if !stored.Is(format.Live) {
+		return false, nil
+	}
+	return decode(name, stored.Head.Progress, v)
+}
