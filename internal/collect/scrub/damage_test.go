@@ -201,6 +201,29 @@ func TestWhatChangesMeanwhileIsNotDamaged(t *testing.T) {
 		}
 		w.wantThere(d, "a")
 	})
+	run(t, "repaired, and then read wrong once", func(w *world) {
+		d := w.push("a", content)
+		segments := w.record(d).Head.Segments
+		w.damage(segments[0].ID, flip)
+		n := 0
+		w.data.before = func(ctx context.Context, id data.ID) error {
+			switch n++; n {
+			case 1:
+				if marked, err := w.local.MarkCorrupt(ctx, d, segments); err != nil || !marked {
+					w.t.Fatal(marked, err)
+				}
+				w.push("a", content)
+				w.data.spoiled[w.segment(d)] = flip
+			case 2: // this one is spoiled already
+				w.data.spoiled = map[data.ID]string{}
+			}
+			return nil
+		}
+		if w.whole(); n != 3 {
+			w.t.Errorf("%d reads, want 3", n)
+		}
+		w.wantThere(d, "a")
+	})
 	run(t, "read wrong once", func(w *world) {
 		d := w.push("a", content)
 		n := 0

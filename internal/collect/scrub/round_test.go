@@ -120,7 +120,7 @@ func TestWhatCannotBeReadIsSkipped(t *testing.T) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			if report.Skipped != int64(len(bad)) || report.DamagedTotal != 0 || report.Ended.IsZero() {
+			if report.Skipped != int64(len(bad)) || report.Records != int64(blobs-len(bad)) || report.DamagedTotal != 0 || report.Ended.IsZero() {
 				w.t.Errorf("%+v, want %d skipped", report, len(bad))
 			}
 			times := w.data.opens()
@@ -316,6 +316,9 @@ func TestServe(t *testing.T) {
 			})
 		}
 		all.Wait()
+		if log := w.log.all.String(); strings.Contains(log, "WARN") || strings.Count(log, "a round has ended") != 4 {
+			w.t.Errorf("logged %s", log)
+		}
 		if n := w.counts.Rounds.Load(); n != 4 {
 			w.t.Errorf("%d rounds in three days, want 4", n)
 		}
