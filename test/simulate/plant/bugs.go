@@ -3,8 +3,8 @@ package plant
 // Files of the registry.
 const (
 	push       = "internal/registry/push.go"
-	blobs      = "internal/registry/blobs.go"
 	commit     = "internal/registry/commit.go"
+	corrupt    = "internal/registry/corrupt.go"
 	deletes    = "internal/registry/delete.go"
 	mount      = "internal/registry/mount.go"
 	refer      = "internal/registry/refer.go"

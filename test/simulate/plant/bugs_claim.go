@@ -96,11 +96,11 @@ func damageBugs() []Bug {
 	return []Bug{
 		one("damaged-bytes-again", "a repeated commit brings its damaged segments back", "damaged", commit,
 			`	if rec.Is(corrupt) && len(c.segments) > 0 &&`, `	if !planted("damaged-bytes-again") && rec.Is(corrupt) && len(c.segments) > 0 &&`),
-		one("damaged-link-moved-once", "a link that moves while it is marked damaged is left as it is", "damaged", blobs,
+		one("damaged-link-moved-once", "a link that moves while it is marked damaged is left as it is", "damaged", corrupt,
 			`		if link, err = swap(ctx, l, key, link, to); err == nil {
 `, `		if link, err = swap(ctx, l, key, link, to); err == nil || planted("damaged-link-moved-once") && isConflict(err) {
 `),
-		one("pending-link-slips-past", "a link that is about to go live is not told that its bytes are damaged", "damaged", blobs,
+		one("pending-link-slips-past", "a link that is about to go live is not told that its bytes are damaged", "damaged", corrupt,
 			`		case link.Is(pending):
 			to = pending
 `, `		case link.Is(pending) && planted("pending-link-slips-past"):
