@@ -215,12 +215,9 @@ func (l *Lease) left() time.Duration {
 
 // Saved decodes what was last saved under a lease, whoever holds it, into v, without taking it. It makes one read. False: nothing was.
 func Saved(ctx context.Context, s format.Store, name string, v any) (bool, error) {
-	stored, err := format.Read[head](ctx, s, format.LeaseKey(name))
+	seen, err := Look(ctx, s, name, 0)
 	if err != nil {
-		return false, fmt.Errorf("lease: read the progress of %s: %w", name, err)
+		return false, err
 	}
-	if !stored.Is(format.Live) {
-		return false, nil
-	}
-	return decode(name, stored.Head.Progress, v)
+	return seen.Progress(v)
 }

@@ -2,6 +2,7 @@ package plant
 
 // Files of the registry.
 const (
+	blobs      = "internal/registry/blobs.go"
 	push       = "internal/registry/push.go"
 	commit     = "internal/registry/commit.go"
 	corrupt    = "internal/registry/corrupt.go"
