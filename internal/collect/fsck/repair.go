@@ -15,7 +15,8 @@ import (
 const attempts = 8
 
 // repair mends a finding, if that needs no guess: it reads everything once more, and swaps under the versions that it read. did says what it wrote, ""
-// when there was nothing left to do; mended is false when it cannot be mended, or when others won every race.
+// when there was nothing left to do; mended is false when it cannot be mended, when others won every race, and when something was only marked
+// corrupt: then it is for clients to push it again.
 // A process that dies in between leaves what a next run finds and mends.
 func (c *checker) repair(ctx context.Context, f Finding) (did string, mended bool, err error) {
 	a, _ := parseKey(f.Keys[0])
@@ -98,7 +99,7 @@ func (c *checker) mendReferrers(ctx context.Context, repo oci.Repository, subjec
 			return did, false, err
 		}
 	}
-	return did, did != "", nil
+	return did, false, nil
 }
 
 func sameReferrer(a, b format.Referrer) bool {
@@ -130,7 +131,7 @@ func (c *checker) mendLink(ctx context.Context, repo oci.Repository, d oci.Diges
 	for range attempts {
 		link, err := format.Read[format.Link](ctx, c.store, key)
 		if err != nil || !link.Present() {
-			return did, err == nil, err
+			return did, err == nil && did == "", err
 		}
 		rec, err := format.Read[format.Blob](ctx, c.store, format.BlobKey(d))
 		if err != nil {
@@ -154,7 +155,7 @@ func (c *checker) mendLink(ctx context.Context, repo oci.Repository, d oci.Diges
 			return did, false, err
 		}
 	}
-	return did, did != "", nil
+	return did, false, nil
 }
 
 // markCorrupt marks a record whose bytes are not there, then every link that shows the same segments. A pending link is renewed: who is
@@ -197,7 +198,7 @@ func (c *checker) markCorrupt(ctx context.Context, d oci.Digest) (did string, me
 			return did, false, err
 		}
 	}
-	return did, true, nil
+	return did, false, nil
 }
 
 func (c *checker) markLinkCorrupt(ctx context.Context, key record.Key, damaged []format.Segment) error {

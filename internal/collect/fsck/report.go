@@ -40,11 +40,11 @@ type Bytes struct {
 type Finding struct {
 	Kind     Kind         `json:"kind"`
 	Severity Severity     `json:"severity"`
-	Keys     []record.Key `json:"keys"`            // what it rests on, the broken one first; a segment is d/<id>
-	Detail   string       `json:"detail"`          // what was seen
-	Do       string       `json:"do"`              // what to do about it
-	Bytes    int64        `json:"bytes,omitempty"` // of waste
-	Repaired bool         `json:"repaired,omitempty"`
+	Keys     []record.Key `json:"keys"`               // what it rests on, the broken one first; a segment is d/<id>
+	Detail   string       `json:"detail"`             // what was seen
+	Do       string       `json:"do"`                 // what to do about it
+	Bytes    int64        `json:"bytes,omitempty"`    // of waste
+	Repaired bool         `json:"repaired,omitempty"` // mended for good
 }
 
 // same reports whether two looks found the same.
@@ -57,8 +57,8 @@ type Repair struct {
 	Did  string       `json:"did"`
 }
 
-// Worst is the severity of the worst finding that was not mended, "" when there is none. What a repair only marks, so that clients
-// push it again, is found as lost at what refers to it.
+// Worst is the severity of the worst finding that was not mended, "" when there is none. What a repair has only marked, so that clients
+// push it again, is not mended.
 func (r *Report) Worst() Severity {
 	for _, s := range []Severity{Lost, Wrong, Waste} {
 		if r.unrepaired[s] > 0 {

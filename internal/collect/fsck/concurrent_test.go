@@ -1,0 +1,131 @@
+package fsck_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/collect/fsck"
+	"holdfast/internal/oci"
+	"holdfast/internal/registry"
+)
+
+// worker does what clients do, at any replica, to a few names, so that workers meet.
+type worker struct {
+	*site
+	rand *rand.Rand
+}
+
+func (w *worker) at() *registry.Local { return w.replicas[w.rand.IntN(len(w.replicas))] }
+
+func (w *worker) repo() oci.Repository { return repositories()[w.rand.IntN(2)] }
+
+func (w *worker) tag() oci.Tag { return oci.Tag(fmt.Sprintf("t%d", w.rand.IntN(3))) }
+
+func (w *worker) content() string { return fmt.Sprintf("content %d", w.rand.IntN(4)) }
+
+// expected reports whether a client that shares its names with others may be answered so.
+func expected(err error) bool {
+	var refused *oci.Error
+	var several oci.Errors
+	return err == nil || errors.As(err, &refused) || errors.As(err, &several) || errors.Is(err, registry.ErrNotMounted)
+}
+
+func (w *worker) step() error {
+	repo, content := w.repo(), w.content()
+	d := digest.FromString(content)
+	push := func(body []byte, tags ...oci.Tag) error {
+		_, err := w.at().PushManifest(w.ctx(), repo, registry.Push{Body: body, Tags: tags})
+		return err
+	}
+	plain := image(blobRef(content), "", blobRef(w.content()))
+	signature := image(blobRef(content), imageRef(plain))
+	switch w.rand.IntN(12) {
+	case 0, 1, 2:
+		return w.at().PushBlob(w.ctx(), repo, d, strings.NewReader(content), int64(len(content)))
+	case 3:
+		up, err := w.at().StartUpload(w.ctx(), repo, digest.SHA256)
+		if err == nil {
+			up, err = w.at().AppendUpload(w.ctx(), repo, up.ID, registry.Chunk{Start: -1, Size: 4, Body: strings.NewReader(content[:4])})
+		}
+		if err != nil || w.rand.IntN(4) == 0 {
+			return err
+		}
+		return w.at().CommitUpload(w.ctx(), repo, up.ID, d, registry.Chunk{Start: -1, Size: int64(len(content) - 4), Body: strings.NewReader(content[4:])})
+	case 4:
+		return w.at().MountBlob(w.ctx(), repo, d, registry.Source{})
+	case 5, 6:
+		return push(plain, w.tag(), w.tag()+"x")
+	case 7:
+		return push(signature)
+	case 8:
+		return push(index(imageRef(plain), imageRef(signature)), w.tag())
+	case 9:
+		return w.at().DeleteTag(w.ctx(), repo, w.tag())
+	case 10:
+		return w.at().DeleteManifest(w.ctx(), repo, digest.FromBytes(slices.Concat([][]byte{plain, signature}[w.rand.IntN(2)])))
+	default:
+		return w.at().DeleteBlob(w.ctx(), repo, d)
+	}
+}
+
+// However clients race, a check that runs meanwhile finds nothing, also one that mends; and when they have ended nothing is left but what a
+// push that was refused, or the delete of an index' child, leaves.
+func TestNothingIsFoundUnderLoad(t *testing.T) {
+	s := newSite(t)
+	var ended atomic.Bool
+	var checks errgroup.Group
+	var runs, inFlight int64
+	checks.Go(func() error {
+		for !ended.Load() {
+			r, err := fsck.Run(s.ctx(), s.store, s.data, fsck.Config{Pause: -1, Repair: runs%2 == 1})
+			if err != nil {
+				return err
+			}
+			runs++
+			inFlight += r.InFlight
+			if len(r.Findings)+len(r.Repaired) > 0 {
+				var out bytes.Buffer
+				return errors.Join(r.WriteTable(&out), errors.New(out.String()))
+			}
+		}
+		return nil
+	})
+	var clients errgroup.Group
+	for n := range uint64(8) {
+		clients.Go(func() error {
+			w := &worker{site: s, rand: rand.New(rand.NewPCG(1, n))}
+			for range 400 {
+				if err := w.step(); !expected(err) {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := clients.Wait()
+	ended.Store(true)
+	if err := errors.Join(err, checks.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d checks, %d suspicions that were none", runs, inFlight)
+	if runs == 0 {
+		t.Error("no check ended")
+	}
+	s.clock.pass(2 * time.Hour)
+	for _, f := range s.run(fsck.Config{Offline: true}).Findings {
+		if f.Severity == fsck.Waste || strings.Contains(f.Detail, "child") {
+			continue
+		}
+		t.Errorf("left: %s %v: %s", f.Kind, f.Keys, f.Detail)
+	}
+}
