@@ -19,16 +19,16 @@ const linksAtOnce = 100
 
 // checkBlobs reads the sorted lists of records and links side by side, and checks of each digest the record and its links.
 func (c *checker) checkBlobs(ctx context.Context) error {
-	p := c.newPool(ctx)
+	p := c.newPool()
 	for group, err := range c.digests(ctx) {
 		if err != nil {
-			return errors.Join(err, p.wait())
+			return errors.Join(err, p.wait(ctx))
 		}
-		if err := p.run(func(ctx context.Context) error { return c.checkDigest(ctx, group) }); err != nil {
+		if err := p.run(ctx, func(ctx context.Context) error { return c.checkDigest(ctx, group) }); err != nil {
 			return err
 		}
 	}
-	return p.wait()
+	return p.wait(ctx)
 }
 
 // group is a digest with some of its links.

@@ -385,6 +385,7 @@ func (s *site) kill(body []byte) {
 func TestEachBrokenThingIsFound(t *testing.T) {
 	for _, row := range brokenThings() {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			s, b := full(t)
 			row.do(s, b)
 			s.clock.pass(2 * time.Hour)

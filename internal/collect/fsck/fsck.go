@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -135,48 +136,48 @@ func findf(kind Kind, keys []record.Key, format string, args ...any) Finding {
 // pool runs the checks of one phase, so many at once, and confirms what they suspect whenever there is much of it.
 type pool struct {
 	c      *checker
-	parent context.Context //nolint:containedctx // the phase's: a pool lives within one call
-	ctx    context.Context //nolint:containedctx // of the group that runs now
 	group  *errgroup.Group
+	failed atomic.Bool
 }
 
 // manySuspects is when suspects are looked at again, so that they take no more memory.
 const manySuspects = 1000
 
-func (c *checker) newPool(ctx context.Context) *pool {
-	p := &pool{c: c, parent: ctx}
-	p.begin()
-	return p
-}
-
-func (p *pool) begin() {
-	p.group, p.ctx = errgroup.WithContext(p.parent)
-	p.group.SetLimit(p.c.cfg.Parallel)
-}
+func (c *checker) newPool() *pool { return &pool{c: c} }
 
 // run has work done. Errors: those of work that was run before.
-func (p *pool) run(work func(context.Context) error) error {
-	if p.ctx.Err() != nil || p.c.crowded() {
-		if err := p.wait(); err != nil {
+func (p *pool) run(ctx context.Context, work func(context.Context) error) error {
+	if p.failed.Load() || p.c.crowded() {
+		if err := p.wait(ctx); err != nil {
 			return err
 		}
 	}
-	ctx := p.ctx
-	p.group.Go(func() error { return work(ctx) })
+	if p.group == nil {
+		p.group = new(errgroup.Group)
+		p.group.SetLimit(p.c.cfg.Parallel)
+	}
+	p.group.Go(func() error {
+		err := work(ctx)
+		if err != nil {
+			p.failed.Store(true)
+		}
+		return err
+	})
 	return nil
 }
 
 // wait waits for all work and confirms what it suspects.
-func (p *pool) wait() error {
-	err := p.group.Wait()
-	if err == nil {
-		err = p.parent.Err()
+func (p *pool) wait(ctx context.Context) error {
+	if p.group != nil {
+		if err := p.group.Wait(); err != nil {
+			return err
+		}
+		p.group = nil
 	}
-	if err == nil {
-		err = p.c.confirm(p.parent)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("fsck: %w", err)
 	}
-	p.begin()
-	return err
+	return p.c.confirm(ctx)
 }
 
 func (c *checker) crowded() bool {

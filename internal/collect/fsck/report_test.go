@@ -23,7 +23,7 @@ func TestATableSaysThatThereIsNothing(t *testing.T) {
 func TestAReportOfFindings(t *testing.T) {
 	s, b := full(t)
 	s.remove(format.RepositoryKey("a"))
-	s.remove(format.RepositoryKey("z"))
+	s.remove(format.RepositoryKey("a/b"))
 	s.kill(b.solo)
 	s.check(s.data.Delete(s.ctx(), s.segmentsOf(layer)[0].ID))
 	s.clock.pass(2 * time.Hour)
@@ -31,7 +31,7 @@ func TestAReportOfFindings(t *testing.T) {
 	var out bytes.Buffer
 	s.check(r.WriteTable(&out))
 	for _, line := range []string{
-		"\nlinks         29\n", "SEVERITY  KIND", "lost      record-segment-missing  b/", "wrong     repository-unmarked     n/", "waste     tag-manifest-deleted    r/",
+		"\nlinks         22\n", "SEVERITY  KIND", "lost      record-segment-missing  b/", "wrong     repository-unmarked     n/", "waste     tag-manifest-deleted    r/",
 		"1 more of repository-unmarked", "1 more of tag-manifest-deleted", "  Mend it: the catalog does not show this repository.",
 	} {
 		if !strings.Contains(out.String(), line) {

@@ -263,18 +263,18 @@ func (c *checker) lookAtMarker(witness address) look {
 
 // checkMarkers checks the markers of repositories by themselves.
 func (c *checker) checkMarkers(ctx context.Context) error {
-	p := c.newPool(ctx)
+	p := c.newPool()
 	for a, err := range c.addresses(ctx, format.PrefixRepositories) {
 		if err != nil {
-			return errors.Join(err, p.wait())
+			return errors.Join(err, p.wait(ctx))
 		}
 		c.count(Repositories, 1)
-		err := p.run(func(ctx context.Context) error {
+		err := p.run(ctx, func(ctx context.Context) error {
 			return c.first(ctx, c.newView(), c.lookAtKey(format.RepositoryKey(a.repo), a))
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return p.wait()
+	return p.wait(ctx)
 }

@@ -81,19 +81,19 @@ func (c *checker) eachNamed(ctx context.Context, yield func(record.Key, data.ID)
 	if err != nil {
 		return err
 	}
-	p := c.newPool(ctx)
+	p := c.newPool()
 	for entry, err := range c.store.Records.List(ctx, folderRecords, "") {
 		if err != nil {
-			return errors.Join(fmt.Errorf("fsck: list %s: %w", folderRecords, err), p.wait())
+			return errors.Join(fmt.Errorf("fsck: list %s: %w", folderRecords, err), p.wait(ctx))
 		}
 		if _, ok := parseKey(entry.Key); !ok {
 			continue
 		}
-		if err := p.run(func(ctx context.Context) error { return c.nameRecord(ctx, c.newView(), entry.Key, yield) }); err != nil {
+		if err := p.run(ctx, func(ctx context.Context) error { return c.nameRecord(ctx, c.newView(), entry.Key, yield) }); err != nil {
 			return err
 		}
 	}
-	return p.wait()
+	return p.wait(ctx)
 }
 
 // checkNames reads all names once more, for the segments that seem to be named twice or by nothing.

@@ -28,21 +28,21 @@ func (c *checker) checkSessions(ctx context.Context) error {
 
 // eachSession has every session checked, many at once, and every key below the sessions' folder that is none's.
 func (c *checker) eachSession(ctx context.Context, check func(context.Context, *view, record.Key, address) error, unknown func(record.Key)) error {
-	p := c.newPool(ctx)
+	p := c.newPool()
 	for entry, err := range c.store.Records.List(ctx, folderSessions, "") {
 		if err != nil {
-			return errors.Join(fmt.Errorf("fsck: list %s: %w", folderSessions, err), p.wait())
+			return errors.Join(fmt.Errorf("fsck: list %s: %w", folderSessions, err), p.wait(ctx))
 		}
 		a, ok := parseKey(entry.Key)
 		if !ok {
 			unknown(entry.Key)
 			continue
 		}
-		if err := p.run(func(ctx context.Context) error { return check(ctx, c.newView(), entry.Key, a) }); err != nil {
+		if err := p.run(ctx, func(ctx context.Context) error { return check(ctx, c.newView(), entry.Key, a) }); err != nil {
 			return err
 		}
 	}
-	return p.wait()
+	return p.wait(ctx)
 }
 
 func (c *checker) suspectUnknown(key record.Key) { c.suspect(c.lookAtUnknown(key)) }

@@ -183,7 +183,7 @@ const (
 )
 
 // repositories of a full site, with all that names may have.
-func repositories() []oci.Repository { return []oci.Repository{"a", "a/b", "c-d/e.f__g/h", "z"} }
+func repositories() []oci.Repository { return []oci.Repository{"a", "a/b", "c-d/e.f__g/h"} }
 
 // bodies of the manifests in each repository of a full site.
 type bodies struct{ plain, child, index, large, signature, solo []byte }
@@ -193,7 +193,7 @@ func newBodies() bodies {
 	b.plain = image(blobRef(config), "", blobRef(layer), blobRef(first+second+third))
 	b.child = image(blobRef(config), "", blobRef(other))
 	b.index = index(imageRef(b.plain), imageRef(b.child))
-	b.large = bytes.Replace(b.plain, []byte(`"layers"`), []byte(`"annotations":{"k":"`+strings.Repeat("x", 300<<10)+`"},"layers"`), 1)
+	b.large = bytes.Replace(b.plain, []byte(`"layers"`), []byte(`"annotations":{"k":"`+strings.Repeat("x", 257<<10)+`"},"layers"`), 1)
 	b.signature = bytes.Replace(image(blobRef(config), imageRef(b.plain)), []byte(`"layers"`), []byte(`"annotations":{"who":"me"},"layers"`), 1)
 	b.solo = image(blobRef(config), "", blobRef(layer))
 	return b
