@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
+	"holdfast/internal/registry"
 )
 
 type kinds = []fsck.Kind
@@ -338,6 +339,15 @@ func brokenThings() []broken {
 				edit(s, format.RepositoryKey("c-d/e.f__g/h"), func(h *format.Marker, _ []byte) []byte { h.State = format.Dead; return nil })
 			},
 			want: kinds{fsck.RepositoryUnmarked},
+		},
+		{
+			name: "a fence that was set back", do: func(s *site, b bodies) {
+				s.check(s.next().DeleteManifest(s.ctx(), "a", s.push("a", b.solo, "solo")))
+				s.replicas = []*registry.Local{s.replica()}
+				s.push("a", b.solo, "solo", "v0")
+				s.remove(format.FenceKey("a"))
+			},
+			want: kinds{fsck.FenceBehind},
 		},
 		{
 			name: "no segment of an open session", do: func(s *site, _ bodies) {

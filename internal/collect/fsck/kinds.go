@@ -67,6 +67,7 @@ const (
 	ReferrerTwice   Kind = "referrer-twice"
 
 	RepositoryUnmarked Kind = "repository-unmarked"
+	FenceBehind        Kind = "fence-behind"
 
 	SessionSegmentMissing Kind = "session-segment-missing"
 	SessionOffsetWrong    Kind = "session-offset-wrong"
@@ -154,6 +155,9 @@ func meaningOf(k Kind) meaning {
 	case RepositoryUnmarked:
 		return meaning{Wrong, "Mend it: the catalog does not show this repository."}
 
+	case FenceBehind:
+		return meaning{Wrong, "Mend it: the fence was set back, so that an index may trust what was removed from under its children."}
+
 	case SessionSegmentMissing:
 		return meaning{Wrong, "Cancel this upload: it cannot be finished, and its client must begin anew."}
 	case SessionOffsetWrong:
@@ -171,7 +175,7 @@ func Kinds() []Kind {
 		ManifestDigestWrong, ManifestUnreadable, ManifestBlobMissing, ManifestChildMissing, ManifestChildDeleted, ManifestRefused, ReferenceSizeWrong,
 		TagBodyWrong, TagManifestMissing, TagManifestDeleted, TagDiffers, TagMarkerMissing,
 		ReferrerMissing, ReferrerStale, ReferrerDiffers, ReferrerTwice,
-		RepositoryUnmarked,
+		RepositoryUnmarked, FenceBehind,
 		SessionSegmentMissing, SessionOffsetWrong,
 	}
 }

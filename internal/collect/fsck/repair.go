@@ -32,6 +32,8 @@ func (c *checker) repair(ctx context.Context, f Finding) (did string, mended boo
 	case ReferrerMissing, ReferrerStale, ReferrerDiffers, ReferrerTwice:
 		m, _ := parseKey(f.Keys[1])
 		return c.mendReferrers(ctx, a.repo, a.digest, m.digest)
+	case FenceBehind:
+		return c.raise(ctx, f.Keys[0], f.Keys[1])
 	case IllegalSize:
 		return c.rewrite(ctx, f.Keys[0], a)
 	}
@@ -56,6 +58,31 @@ func (c *checker) mark(ctx context.Context, key record.Key, state format.State) 
 		_, err = format.WriteOrFind(ctx, c.store, key, old, head, nil, false)
 		if err == nil {
 			return "wrote the marker", true, nil
+		}
+		if !lostRace(err) {
+			return "", false, err
+		}
+	}
+	return "", false, nil
+}
+
+// raise moves a fence beyond the epoch of a manifest. To raise a fence is always safe: pushes look once more.
+func (c *checker) raise(ctx context.Context, key, of record.Key) (string, bool, error) {
+	for range attempts {
+		fence, err := format.Read[format.Fence](ctx, c.store, key)
+		if err != nil {
+			return "", false, err
+		}
+		m, err := fetch[format.Manifest](ctx, c.store, of)
+		if err != nil {
+			return "", false, err
+		}
+		if !m.Present() || fence.Head.Epoch >= m.Head.Epoch {
+			return "", true, nil
+		}
+		_, err = format.Write(ctx, c.store, key, fence, format.Fence{Epoch: m.Head.Epoch + 1}, nil, false)
+		if err == nil {
+			return "raised the fence", true, nil
 		}
 		if !lostRace(err) {
 			return "", false, err

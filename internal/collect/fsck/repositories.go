@@ -213,6 +213,7 @@ func (r *repository) check(ctx context.Context) error {
 			switch class {
 			case Manifests:
 				first(r.c.lookAtManifest(r.repo, a.digest, r.reachable[a.digest]))
+				first(r.c.lookAtFence(r.repo, a.digest))
 			case Tags:
 				first(r.c.lookAtTag(r.repo, a.tag))
 			case Referrers:
@@ -258,6 +259,22 @@ func (c *checker) lookAtMarker(witness address) look {
 			return nil, err
 		}
 		return []Finding{findf(RepositoryUnmarked, keysOf(key, keyOf(witness)), "%s has content, and its marker is %s", witness.repo, describe(marker.facts))}, nil
+	}
+}
+
+// lookAtFence finds a manifest whose references were read under an epoch that the fence has not reached: fences only rise.
+func (c *checker) lookAtFence(repo oci.Repository, d oci.Digest) look {
+	return func(ctx context.Context, v *view) ([]Finding, error) {
+		key, of := format.FenceKey(repo), format.ManifestKey(repo, d)
+		m, err := load[format.Manifest](ctx, v, of)
+		if err != nil || !m.Present() {
+			return nil, err
+		}
+		fence, err := load[format.Fence](ctx, v, key)
+		if err != nil || fence.bad != nil || fence.Head.Epoch >= m.Head.Epoch {
+			return nil, err
+		}
+		return []Finding{findf(FenceBehind, keysOf(key, of), "the fence is at %d, %s was checked at %d", fence.Head.Epoch, d, m.Head.Epoch)}, nil
 	}
 }
 
