@@ -54,6 +54,7 @@ func (w *world) conclude(memory *judged) {
 	w.checkDamaged()
 	w.look("final")
 	w.checkStore()
+	w.checkFormat()
 	again := w.unknown
 	w.unknown = nil
 	for _, k := range again {
@@ -73,6 +74,7 @@ func (w *world) conclude(memory *judged) {
 	if len(again) > 0 {
 		w.look("after repeats")
 		w.checkStore()
+		w.checkFormat()
 	}
 	if len(w.broken) > 0 {
 		return
