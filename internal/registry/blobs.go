@@ -113,7 +113,8 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 		r, err = openSegments(ctx, b.l.data, b.segments, offset, length)
 	}
 	if errors.Is(err, data.ErrNotFound) {
-		return nil, fmt.Errorf("registry: a segment of %s is gone: %w", b.digest, errDamaged(b.digest))
+		cause := fmt.Errorf("registry: a segment of %s is gone: %w", b.digest, errDamaged(b.digest))
+		return nil, errors.Join(cause, b.l.foundCorrupt(ctx, b.digest, b.segments))
 	}
 	if err != nil {
 		return nil, err

@@ -20,8 +20,7 @@ func (l *Local) foundCorrupt(ctx context.Context, d oci.Digest, damaged []segmen
 	return err
 }
 
-// MarkCorrupt makes known that a blob's bytes at rest are not its digest's: it swaps the record of d, then every link of it that
-// shows the same segments, to corrupt. From then on a GET of the blob is 503 and a HEAD 404, so that clients push it again, which installs
+// MarkCorrupt makes known that a blob's bytes at rest are not its digest's: it swaps the record of d, then every link of it to corrupt. From then on a GET of the blob is 503 and a HEAD 404, so that clients push it again, which installs
 // new segments and heals it. Other repositories' links are healed by pushes or mounts of their own.
 //
 // damaged are the segments, all of the blob and in order, whose bytes the caller has read and found wrong, short or missing, as the record of d
@@ -44,7 +43,7 @@ func (l *Local) MarkCorrupt(ctx context.Context, d oci.Digest, damaged []segment
 		if entry.Size == format.DeadSize {
 			continue // a push that brings it back reads the record, which is corrupt, afterwards
 		}
-		if err := l.markLinkCorrupt(ctx, entry.Key, damaged); err != nil {
+		if err := l.markLinkCorrupt(ctx, d, entry.Key, damaged); err != nil {
 			return true, err
 		}
 	}
@@ -70,9 +69,10 @@ func (l *Local) markRecordCorrupt(ctx context.Context, key record.Key, damaged [
 	return false, errContended("mark a blob record")
 }
 
-// markLinkCorrupt marks a link that shows damaged segments. A pending one is renewed: whoever is about to make it live may
+// markLinkCorrupt marks a link of a damaged record. One that names other segments was made from the record before those were merged, and is
+// marked while the record is corrupt, or after it was healed, and stays. A pending one is renewed: whoever is about to make it live may
 // have seen the record before it was corrupt, loses his swap, and looks again.
-func (l *Local) markLinkCorrupt(ctx context.Context, key record.Key, damaged []segment) error {
+func (l *Local) markLinkCorrupt(ctx context.Context, d oci.Digest, key record.Key, damaged []segment) error {
 	link, err := read[linkHead](ctx, l, key)
 	for range rounds(ctx) {
 		if err != nil && !isConflict(err) {
@@ -82,8 +82,13 @@ func (l *Local) markLinkCorrupt(ctx context.Context, key record.Key, damaged []s
 		switch {
 		case link.Is(pending):
 			to = pending
-		case !link.Present() || !sameSegments(link.Head.Segments, damaged):
+		case !link.Present():
 			return nil
+		case !sameSegments(link.Head.Segments, damaged):
+			rec, err := read[blobHead](ctx, l, format.BlobKey(d))
+			if err != nil || !rec.Is(corrupt) {
+				return err
+			}
 		}
 		if link, err = swap(ctx, l, key, link, to); err == nil {
 			return nil

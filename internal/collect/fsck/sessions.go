@@ -107,7 +107,7 @@ func (c *checker) nameSession(ctx context.Context, v *view, key record.Key, yiel
 // namedBy are the segments that a blob record names, so that nothing may take them.
 func namedBy(rec *item[format.Blob]) []format.Segment {
 	if rec.Is(format.Live, format.Condemned, format.Doomed, format.Corrupt) {
-		return rec.Head.Segments
+		return slices.Concat(rec.Head.Segments, rec.Head.Old)
 	}
 	return nil
 }

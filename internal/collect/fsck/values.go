@@ -25,6 +25,10 @@ func legal(class Class) []format.State {
 		return []format.State{format.Live, format.Condemned, format.Dead}
 	case Tags:
 		return []format.State{format.Live, format.Dead}
+	case Markers:
+		return []format.State{"", format.Live, format.Condemned}
+	case Referrers:
+		return []format.State{"", format.Dead}
 	case Sessions:
 		return []format.State{format.Open, format.Done, format.Aborted}
 	}
