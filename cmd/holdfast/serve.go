@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,10 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 		log.WarnContext(ctx, "few file descriptors: connections will be refused under load; raise the limit (LimitNOFILE in the systemd unit, ulimit -n in a shell)",
 			"limit", limit, "enough", enoughDescriptors)
 	}
-	serverConfig := server.FromConfig(cfg, version)
+	serverConfig, err := serverConfig(cfg)
+	if err != nil {
+		return err
+	}
 	serverConfig.ExitIfUnavailable = exitIfUnavailable
 	return server.Run(ctx, serverConfig, log, func(addr net.Addr) {
 		if len(args) == 0 {
@@ -59,6 +63,26 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 				version, addr, cfg.Storage.RootDirectory, addr, addr)
 		}
 	})
+}
+
+// divisorVariable makes all ages shorter by a factor, for tests: see server.Config.Scaled. All replicas of a store must have the same.
+const divisorVariable = "HOLDFAST_TEST_AGES_DIVISOR"
+
+// serverConfig is what a server, or a command on its stores, needs to know.
+func serverConfig(cfg *config.Config) (server.Config, error) {
+	out := server.FromConfig(cfg, version)
+	text := os.Getenv(divisorVariable)
+	if text == "" {
+		return out, nil
+	}
+	by, err := strconv.ParseInt(text, 10, 64)
+	if err == nil {
+		out, err = out.Scaled(by)
+	}
+	if err != nil {
+		return out, fmt.Errorf("%w: %s=%s: %w", server.ErrRefused, divisorVariable, text, err)
+	}
+	return out, nil
 }
 
 func load(args []string) (*config.Config, config.Report, error) {

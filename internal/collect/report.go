@@ -74,6 +74,20 @@ func (r *Report) skip(format string, args ...any) {
 	}
 }
 
+// Total is the sum over all kinds.
+func (r *Report) Total() Count {
+	var sum Count
+	for _, c := range r.Counts {
+		sum.Found += c.Found
+		sum.Freed += c.Freed
+		sum.Rescued += c.Rescued
+		sum.Left += c.Left
+		sum.FoundBytes += c.FoundBytes
+		sum.FreedBytes += c.FreedBytes
+	}
+	return sum
+}
+
 // FreedBytes are all bytes of data that were freed.
 func (r *Report) FreedBytes() int64 {
 	var sum int64

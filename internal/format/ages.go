@@ -35,6 +35,22 @@ func DefaultAges() Ages {
 	}
 }
 
+// Divided returns all ages divided by one factor, which keeps their order.
+func (a Ages) Divided(by int64) Ages {
+	d := time.Duration(by)
+	return Ages{
+		Request:          a.Request / d,
+		TagAfterManifest: a.TagAfterManifest / d,
+		YoungManifest:    a.YoungManifest / d,
+		TouchManifest:    a.TouchManifest / d,
+		SessionDone:      a.SessionDone / d,
+		Session:          a.Session / d,
+		Tombstone:        a.Tombstone / d,
+		Orphan:           a.Orphan / d,
+		Grace:            a.Grace / d,
+	}
+}
+
 // shortestAge is the shortest span that store times, which have a resolution of a second, can measure.
 const shortestAge = 5 * time.Second
 

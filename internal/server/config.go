@@ -1,8 +1,12 @@
 package server
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
+	"holdfast/internal/collect/retain"
+	"holdfast/internal/format"
 	"holdfast/internal/s3"
 )
 
@@ -19,6 +23,10 @@ type Config struct {
 	DrainDelay   time.Duration // how long a server that ends goes on serving, so that load balancers notice
 	DrainTimeout time.Duration // how long it then waits for what is in flight
 	NoDelete     bool          // deletes answer 405
+	Scrub        Scrub
+
+	// AgesDivisor is what Scaled divided all ages by: a test's. 0 and 1: they are what they should be.
+	AgesDivisor int64
 
 	// ExitIfUnavailable gives up, with ErrUnavailable, when a store does not answer within ten seconds.
 	// Else the server listens, is not ready, and tries for ever.
@@ -34,4 +42,69 @@ type Storage struct {
 	Redirect      bool // S3: clients read whole blobs from the store itself
 	IgnoreForeign bool // start although another registry's data lies where ours would
 	MaxBlobBytes  int64
+
+	Ages    format.Ages // zero: format.DefaultAges
+	Collect Collection
+}
+
+// Collection is the collector of one store. Its grace is that of Storage.Ages.
+type Collection struct {
+	Enabled           bool
+	Interval          time.Duration        // from the end of a pass to the next; 0: one pass after the start
+	Window            func(time.Time) bool // when a pass may begin; nil: always
+	RequestsPerSecond int                  // to the store; 0: no bound
+	Delay             time.Duration        // how long a manifest without a tag is kept, when it is longer than the grace
+	Policies          retain.Policies
+	KeepTags          bool // retention decides and tells, and removes nothing
+}
+
+// Scrub is the check of what is stored, of all stores.
+type Scrub struct {
+	Enabled  bool
+	Interval time.Duration // from the end of a round to the next; 0: 24 h
+}
+
+// Scaled returns the configuration with all ages, delays, spans of retention and the rest between rounds of the scrub divided by one number, so that a
+// test sees within a minute what takes a day. Errors: the ages become too short for the resolution of store times.
+func (c Config) Scaled(by int64) (Config, error) {
+	if by < 1 {
+		return c, fmt.Errorf("server: ages cannot be divided by %d", by)
+	}
+	c.AgesDivisor = by
+	c.Scrub.Interval /= time.Duration(by)
+	var err error
+	if c.Storage, err = c.Storage.scaled(by); err != nil {
+		return c, err
+	}
+	subs := map[string]Storage{}
+	for path, sub := range c.SubPaths {
+		if subs[path], err = sub.scaled(by); err != nil {
+			return c, err
+		}
+	}
+	c.SubPaths = subs
+	return c, nil
+}
+
+func (s Storage) scaled(by int64) (Storage, error) {
+	d := time.Duration(by)
+	if s.Ages == (format.Ages{}) {
+		s.Ages = format.DefaultAges()
+	}
+	s.Ages = s.Ages.Divided(by)
+	s.Collect.Delay /= d
+	divide := func(r *retain.Rules) {
+		r.PulledWithin /= d
+		r.PushedWithin /= d
+	}
+	s.Collect.Policies = slices.Clone(s.Collect.Policies)
+	for i := range s.Collect.Policies {
+		p := &s.Collect.Policies[i]
+		divide(&p.KeepUntagged)
+		p.KeepTags = slices.Clone(p.KeepTags)
+		for j := range p.KeepTags {
+			divide(&p.KeepTags[j].Rules)
+		}
+	}
+	return s, s.Ages.Check()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/format"
 	"holdfast/internal/s3"
 )
 
@@ -20,6 +21,7 @@ func FromConfig(c *config.Config, version string) Config {
 		DrainDelay:   c.HTTP.DrainDelay,
 		DrainTimeout: c.HTTP.DrainTimeout,
 		NoDelete:     !c.Storage.DeleteEnabled,
+		Scrub:        Scrub{Enabled: c.Scrub.Enabled, Interval: c.Scrub.Interval},
 	}
 	for path, sub := range c.Storage.SubPaths {
 		out.SubPaths[path] = storage(sub)
@@ -35,6 +37,13 @@ func progress(h config.HTTP) time.Duration {
 	return max(h.ReadTimeout, h.WriteTimeout)
 }
 
+// ages are the protocol's, with the grace that the file chooses: all replicas of a store must have the same.
+func ages(grace time.Duration) format.Ages {
+	a := format.DefaultAges()
+	a.Grace = grace
+	return a
+}
+
 func storage(c config.Store) Storage {
 	out := Storage{
 		Dir:           c.RootDirectory,
@@ -42,6 +51,16 @@ func storage(c config.Store) Storage {
 		Redirect:      c.Redirect,
 		IgnoreForeign: c.IgnoreForeign,
 		MaxBlobBytes:  c.MaxBlobSize,
+		Ages:          ages(c.GC.Delay),
+		Collect: Collection{
+			Enabled:           c.GC.Enabled,
+			Interval:          c.GC.Interval,
+			Window:            c.GC.Window.Contains,
+			RequestsPerSecond: c.GC.RequestsPerSecond,
+			Delay:             c.Retention.Delay,
+			Policies:          c.Retention.Policies,
+			KeepTags:          c.Retention.DryRun,
+		},
 	}
 	if c.Driver != config.DriverS3 {
 		return out

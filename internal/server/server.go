@@ -56,6 +56,9 @@ type Server struct {
 // once it listens. Errors: ErrRefused, ErrUnavailable, or what went wrong while serving.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)) (err error) {
 	s := &Server{cfg: cfg, log: log, health: newHealth()}
+	if cfg.AgesDivisor > 1 {
+		log.WarnContext(ctx, "all ages are divided, for a test: an image may be collected while a slow client pushes it", "by", cfg.AgesDivisor)
+	}
 	if s.budget, err = datas3.NewBudget(cfg.MemoryBudget); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -117,14 +120,10 @@ func (s *Server) open(ctx context.Context) error {
 		return st, err
 	}
 	root, err := one(s.cfg.Storage)
-	var routes []registry.Route
+	subs := map[string]*store{}
 	for _, path := range slices.Sorted(maps.Keys(s.cfg.SubPaths)) {
-		var sub *store
 		if err == nil {
-			sub, err = one(s.cfg.SubPaths[path])
-		}
-		if err == nil {
-			routes = append(routes, registry.Route{Path: strings.Trim(path, "/"), To: sub.registry})
+			subs[path], err = one(s.cfg.SubPaths[path])
 		}
 	}
 	if err != nil {
@@ -134,7 +133,11 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.stores = opened
-	var r registry.Registry = root.registry
+	r := root.noting(ctx, s.cfg.AgesDivisor, s.log)
+	var routes []registry.Route
+	for path, sub := range subs {
+		routes = append(routes, registry.Route{Path: strings.Trim(path, "/"), To: sub.noting(ctx, s.cfg.AgesDivisor, s.log)})
+	}
 	if len(routes) > 0 {
 		r = registry.NewRoutes(r, routes)
 	}
@@ -158,6 +161,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	background := make(chan struct{})
+	var house *housekeeping // to be read once background is closed
 	go func() {
 		defer close(background)
 		if !opened {
@@ -166,6 +170,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 				return
 			}
 		}
+		house = s.keepHouse(working)
 		s.work(working)
 	}()
 	if s.cfg.Storage.S3 == nil && opened {
@@ -200,6 +205,9 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 	}
 	stop(nil)
 	<-background
+	if err := house.end(ctx, s.stores); err != nil {
+		s.log.WarnContext(ctx, "work beside the requests was cut off at the end; other replicas, or a full pass of the collector, make up for it", "err", err)
+	}
 	return failed
 }
 
@@ -263,6 +271,7 @@ func (s *Server) judge(ctx context.Context, st *store, err error) {
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, ErrRefused):
+		st.halt()
 		s.log.ErrorContext(ctx, "the store failed its self-test: not ready any more", "store", st.name, "err", err)
 		s.health.refused.Store(err.Error())
 	default:

@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"holdfast/internal/collect"
+	"holdfast/internal/collect/pulled"
 	"holdfast/internal/data"
 	datafile "holdfast/internal/data/file"
 	datas3 "holdfast/internal/data/s3"
+	"holdfast/internal/format"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
 	records3 "holdfast/internal/record/s3"
@@ -28,12 +31,18 @@ const probeKey = record.Key("cfg/format")
 // store is an open store with the registry over it.
 type store struct {
 	name     string
+	cfg      Storage
 	registry *registry.Local
 	records  record.Store
-	client   *s3.Client // nil for a local one
-	maxName  int        // bytes of a repository name, 0 for all that the spec allows
-	retest   bool       // the self-test's result is an earlier one: test in the background
+	segments data.Store
+	hints    *collect.Hints   // nil: nobody follows them
+	pulls    *pulled.Registry // nil: no rule goes by pulls
+	client   *s3.Client       // nil for a local one
+	maxName  int              // bytes of a repository name, 0 for all that the spec allows
+	retest   bool             // the self-test's result is an earlier one: test in the background
 	closers  []func() error
+
+	halt context.CancelFunc // ends the work beside requests for good, on a store that must not be used
 }
 
 // close ends the store: first what goes on after answers, then the drivers.
@@ -48,6 +57,9 @@ func (s *store) close() error {
 	return errors.Join(errs...)
 }
 
+// format is the store of values, with the ages that all who work on it go by.
+func (s *store) format() format.Store { return format.Store{Records: s.records, Ages: s.cfg.Ages} }
+
 // answers makes one small request. A store that asks for fewer requests is busy, not out of reach: taking
 // every replica out of service for it would help nobody.
 func (s *store) answers(ctx context.Context) error {
@@ -61,12 +73,21 @@ func (s *store) answers(ctx context.Context) error {
 // openStore opens one store. Errors: ErrRefused for what an operator must change, record.ErrUnavailable
 // for a store that does not answer.
 func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (*store, error) {
-	s := &store{}
-	segments, err := s.open(ctx, cfg, version, budget, log)
+	s := &store{cfg: cfg}
+	if s.cfg.Ages == (format.Ages{}) {
+		s.cfg.Ages = format.DefaultAges()
+	}
+	var err error
+	s.segments, err = s.open(ctx, cfg, version, budget, log)
 	if err == nil {
-		s.registry, err = registry.New(ctx, s.records, segments, registry.Config{MaxBlobBytes: cfg.MaxBlobBytes, Redirect: cfg.Redirect, MaxNameBytes: s.maxName}, log)
-		var format *registry.FormatError
-		if errors.As(err, &format) {
+		local := registry.Config{Ages: s.cfg.Ages, MaxBlobBytes: cfg.MaxBlobBytes, Redirect: cfg.Redirect, MaxNameBytes: s.maxName}
+		if cfg.Collect.Enabled { // else hints would pile up
+			s.hints = collect.NewHints(s.format(), log)
+			local.Changed = s.hints.Changed
+		}
+		s.registry, err = registry.New(ctx, s.records, s.segments, local, log)
+		var newer *registry.FormatError
+		if errors.As(err, &newer) {
 			err = fmt.Errorf("%w: %s: %w", ErrRefused, s.name, err)
 		}
 	}
