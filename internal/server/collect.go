@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/collect"
 	"holdfast/internal/collect/pulled"
+	"holdfast/internal/collect/scrub"
 	"holdfast/internal/oci"
 	"holdfast/internal/registry"
 )
@@ -67,6 +68,15 @@ func (s *store) collect(ctx context.Context, log *slog.Logger) {
 	})
 }
 
+// scrub makes the store's rounds of the scrub until ctx ends.
+func (s *store) scrub(ctx context.Context, interval time.Duration, log *slog.Logger) {
+	log = log.With("store", s.name)
+	deps := scrub.Deps{Records: s.format(), Data: s.segments, Registry: s.registry, Log: log, Counters: &s.scrubbed}
+	if err := scrub.Serve(ctx, deps, scrub.Config{Holder: holder(), Interval: interval}); ctx.Err() == nil {
+		log.ErrorContext(ctx, "nothing is scrubbed any more", "err", err)
+	}
+}
+
 // logPass writes one line for a pass that did something. Why one ended early is told by who made it.
 func logPass(ctx context.Context, log *slog.Logger, r *collect.Report) {
 	level := slog.LevelDebug
@@ -97,6 +107,9 @@ func (s *Server) keepHouse(working context.Context) *housekeeping {
 		collecting, halt := context.WithCancel(working)
 		if st.halt = halt; st.cfg.Collect.Enabled {
 			h.all.Go(func() { st.collect(collecting, s.log) })
+		}
+		if s.cfg.Scrub.Enabled {
+			h.all.Go(func() { st.scrub(collecting, s.cfg.Scrub.Interval, s.log) })
 		}
 	}
 	return h

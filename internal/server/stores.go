@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/collect"
 	"holdfast/internal/collect/pulled"
+	"holdfast/internal/collect/scrub"
 	"holdfast/internal/data"
 	datafile "holdfast/internal/data/file"
 	datas3 "holdfast/internal/data/s3"
@@ -39,7 +40,8 @@ type store struct {
 	pulls    *pulled.Registry // nil: no rule goes by pulls
 	client   *s3.Client       // nil for a local one
 	maxName  int              // bytes of a repository name, 0 for all that the spec allows
-	retest   bool             // the self-test's result is an earlier one: test in the background
+	scrubbed scrub.Counters
+	retest   bool // the self-test's result is an earlier one: test in the background
 	closers  []func() error
 
 	halt context.CancelFunc // ends the work beside requests for good, on a store that must not be used
