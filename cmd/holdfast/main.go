@@ -44,6 +44,10 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "holdfast: %v\n\n%s", err, cmd.UsageString())
 		return code
 	}
+	var silent codeError
+	if errors.As(err, &silent) && silent.error == nil {
+		return code
+	}
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		fmt.Fprintln(os.Stderr, problems)
@@ -69,9 +73,12 @@ type usageError struct{ error }
 func exitCode(err error) int {
 	var usage usageError
 	var problems config.Problems
+	var coded codeError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &coded):
+		return coded.code
 	case errors.As(err, &problems), errors.Is(err, server.ErrRefused):
 		return exitConfig
 	case errors.Is(err, server.ErrUnavailable), errors.Is(err, record.ErrUnavailable):
@@ -89,16 +96,8 @@ func newRoot() *cobra.Command {
 		RunE:          func(*cobra.Command, []string) error { return usageError{errors.New("a command is needed")} },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newVerify(), newVersion())
-	for _, cmd := range root.Commands() {
-		args := cmd.Args
-		cmd.Args = func(cmd *cobra.Command, given []string) error {
-			if err := args(cmd, given); err != nil {
-				return usageError{err}
-			}
-			return nil
-		}
-	}
+	root.AddCommand(newServe(), newVerify(), newGC(), newRetention(), newScrub(), newFsck(), newToken(), newVersion())
+	markUsage(root)
 	root.Args = func(_ *cobra.Command, given []string) error {
 		if len(given) > 0 {
 			return usageError{fmt.Errorf("unknown command %q", given[0])}
@@ -106,6 +105,20 @@ func newRoot() *cobra.Command {
 		return nil
 	}
 	return root
+}
+
+// markUsage makes wrong arguments of the commands below cmd usage errors.
+func markUsage(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		args := sub.Args
+		sub.Args = func(cmd *cobra.Command, given []string) error {
+			if err := args(cmd, given); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+		markUsage(sub)
+	}
 }
 
 func newVersion() *cobra.Command {

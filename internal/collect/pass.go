@@ -38,15 +38,20 @@ var phases = []Phase{PhaseRepositories, PhaseLinks, PhaseSessions, PhaseOrphans}
 // Pass makes a pass over what hints say has changed, or over everything, from where at says, and reports what came of it; the report is not
 // nil also with an error. save is called now and then with how far it is, and ends the pass by an error; it may be nil.
 func (c *Collector) Pass(ctx context.Context, at Progress, save func(context.Context, Progress) error) (*Report, error) {
-	c.dying = map[record.Key]bool{}
-	c.report = &Report{Full: at.Full, DryRun: c.cfg.DryRun, Started: c.store.Records.Now()}
 	if save == nil {
 		save = func(context.Context, Progress) error { return nil }
 	}
 	if at.Started.IsZero() {
-		at.Started = c.report.Started
+		at.Started = c.store.Records.Now()
 	}
-	err := c.phases(ctx, at, save)
+	return c.reported(ctx, at.Full, func() error { return c.phases(ctx, at, save) })
+}
+
+// reported does work with a new report, and writes the hints that came of it.
+func (c *Collector) reported(ctx context.Context, full bool, work func() error) (*Report, error) {
+	c.dying = map[record.Key]bool{}
+	c.report = &Report{Full: full, DryRun: c.cfg.DryRun, Started: c.store.Records.Now()}
+	err := work()
 	if hintErr := c.due.Write(context.WithoutCancel(ctx)); err == nil {
 		err = hintErr
 	}

@@ -16,8 +16,8 @@ type TagDecision struct {
 	retain.Decision
 }
 
-// Preview tells what the policies keep and drop of a repository's tags now. It writes nothing but, where a policy goes by pulls, since when
-// those are noted.
+// Preview tells what the policies keep and drop of a repository's tags now. Of a DryRun it writes nothing; else, where a policy goes by
+// pulls, since when those are noted.
 func (c *Collector) Preview(ctx context.Context, repo oci.Repository) ([]TagDecision, error) {
 	v, err := c.look(ctx, repo)
 	if err != nil {
@@ -60,6 +60,9 @@ func (c *Collector) judgeTags(ctx context.Context, v *view) ([]retain.Decision, 
 func (c *Collector) pulls(ctx context.Context, repo oci.Repository, policy *retain.Policy) (pulled.Times, error) {
 	if !policy.NeedsPullTimes() {
 		return pulled.Times{}, nil
+	}
+	if c.cfg.DryRun {
+		return pulled.Look(ctx, c.store, repo)
 	}
 	return pulled.Read(ctx, c.store, repo)
 }

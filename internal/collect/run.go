@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/internal/lease"
+	"holdfast/internal/oci"
 )
 
 // LeaseName is the lease under which passes are made: one replica at a time, which saves work and decides nothing.
@@ -109,6 +110,12 @@ func (c *Collector) PassNow(ctx context.Context, holder string, full bool) (*Rep
 	var out *Report
 	err = c.passUnder(ctx, l, func(*state) Progress { return Progress{Full: full, Started: c.store.Records.Now()} }, func(r *Report, _ error) { out = r })
 	return out, err
+}
+
+// PassOver makes a pass at once over one repository, whoever makes one over all: what it finds there of links, and blobs that no
+// repository has any more, is what its manifests leave behind that go now. The report is not nil also with an error.
+func (c *Collector) PassOver(ctx context.Context, repo oci.Repository) (*Report, error) {
+	return c.reported(ctx, false, func() error { return c.CollectRepository(ctx, repo, nil) })
 }
 
 // passUnder makes a pass under a lease that was taken, and gives it up. A pass that was cut off is left to go on from.

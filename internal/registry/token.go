@@ -74,14 +74,20 @@ func (l *Local) unseal(ctx context.Context, repo oci.Repository, id string) (tok
 }
 
 func (l *Local) tokenMAC(ctx context.Context, repo oci.Repository, body []byte) []byte {
+	return l.MAC("upload", []byte(repo), []byte(caller(ctx)), body)[:tokenMACBytes]
+}
+
+// MAC returns the HMAC-SHA256 of some fields, each with its length before it, under the cluster's secret: every replica makes the same.
+// domain is what it is for: no other use of the secret may have the same.
+func (l *Local) MAC(domain string, fields ...[]byte) []byte {
 	mac := hmac.New(sha256.New, l.secret)
-	for _, field := range [][]byte{[]byte("upload"), []byte(repo), []byte(caller(ctx)), body} {
+	for _, field := range append([][]byte{[]byte(domain)}, fields...) {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(field)))
 		mac.Write(n[:])
 		mac.Write(field)
 	}
-	return mac.Sum(nil)[:tokenMACBytes]
+	return mac.Sum(nil)
 }
 
 // renewed is the upload that an answer shows: the token's life begins anew.

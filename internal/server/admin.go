@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -27,9 +28,35 @@ type Status struct {
 
 func socketPath(dir string) string { return filepath.Join(dir, ownDir, socketName) }
 
-// listenAdmin opens the socket of a directory that this process holds, readable by its user only. What a
-// dead process left is replaced: the directory's lock says that nobody uses it.
-func (s *Server) listenAdmin(ctx context.Context, dir, address string) (stop func(), err error) {
+// listenAdmin opens the sockets of the directories that this process holds, readable by its user only. What a dead process left is
+// replaced: the directory's lock says that nobody uses it. Work that was asked for over them ends when working does.
+func (s *Server) listenAdmin(ctx, working context.Context, address string) (stop func()) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		_, text := s.health.state()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(Status{Version: s.cfg.Version, PID: os.Getpid(), Address: address, Ready: text}) // a command that is gone needs no answer
+	})
+	mux.HandleFunc("POST /operate", s.serveOperate)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout, BaseContext: func(net.Listener) context.Context { return working }}
+	for _, dir := range s.cfg.dirs() {
+		listener, err := listenSocket(ctx, dir)
+		if err != nil {
+			s.log.WarnContext(ctx, "no socket for commands in the directory: they will say that it is in use", "dir", dir, "err", err)
+			continue
+		}
+		go func() { _ = srv.Serve(listener) }() // ends by Shutdown or Close
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close()
+		}
+	}
+}
+
+func listenSocket(ctx context.Context, dir string) (net.Listener, error) {
 	path := socketPath(dir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("server: remove an old socket: %w", err)
@@ -42,15 +69,7 @@ func (s *Server) listenAdmin(ctx context.Context, dir, address string) (stop fun
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("server: protect %s: %w", path, err), listener.Close())
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		_, text := s.health.state()
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(Status{Version: s.cfg.Version, PID: os.Getpid(), Address: address, Ready: text}) // a command that is gone needs no answer
-	})
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
-	go func() { _ = srv.Serve(listener) }() // ends by Close
-	return func() { _ = srv.Close() }, nil
+	return listener, nil
 }
 
 // AskRunning asks the server that uses a directory for its status. Errors: fs.ErrNotExist or a refused
@@ -58,20 +77,9 @@ func (s *Server) listenAdmin(ctx context.Context, dir, address string) (stop fun
 func AskRunning(ctx context.Context, dir string) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	var dialer net.Dialer
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socketPath(dir))
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://holdfast/status", nil)
+	resp, err := ask(ctx, dir, http.MethodGet, "status", nil)
 	if err != nil {
 		return Status{}, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return Status{}, fmt.Errorf("server: ask the server of %s: %w", dir, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var status Status
@@ -79,4 +87,24 @@ func AskRunning(ctx context.Context, dir string) (Status, error) {
 		return Status{}, fmt.Errorf("server: ask the server of %s: %w", dir, err)
 	}
 	return status, nil
+}
+
+// ask sends a request to the server that uses a directory. The caller closes the body.
+func ask(ctx context.Context, dir, method, what string, body io.Reader) (*http.Response, error) {
+	var dialer net.Dialer
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socketPath(dir))
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast/"+what, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("server: ask the server of %s: %w", dir, err)
+	}
+	return resp, nil
 }

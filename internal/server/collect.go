@@ -64,7 +64,7 @@ func (s *store) collect(ctx context.Context, log *slog.Logger) {
 	s.collector(false, log).Run(ctx, holder(), collect.Schedule{
 		Interval: s.cfg.Collect.Interval,
 		Window:   s.cfg.Collect.Window,
-		Report:   func(r *collect.Report, _ error) { logPass(ctx, log, r) },
+		Report:   func(r *collect.Report, _ error) { s.passed(ctx, log, r) },
 	})
 }
 
@@ -77,8 +77,8 @@ func (s *store) scrub(ctx context.Context, interval time.Duration, log *slog.Log
 	}
 }
 
-// logPass writes one line for a pass that did something. Why one ended early is told by who made it.
-func logPass(ctx context.Context, log *slog.Logger, r *collect.Report) {
+// passed is told of each pass that was made here. It writes one line for one that did something. Why one ended early is told by who made it.
+func (s *store) passed(ctx context.Context, log *slog.Logger, r *collect.Report) {
 	level := slog.LevelDebug
 	total := r.Total()
 	if total.Freed > 0 || total.Rescued > 0 || len(r.Skipped) > 0 {

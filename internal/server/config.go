@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -62,6 +63,17 @@ type Collection struct {
 type Scrub struct {
 	Enabled  bool
 	Interval time.Duration // from the end of a round to the next; 0: 24 h
+}
+
+// dirs are the directories of the local stores, the root's first.
+func (c Config) dirs() []string {
+	var dirs []string
+	for _, st := range append([]Storage{c.Storage}, slices.Collect(maps.Values(c.SubPaths))...) {
+		if st.S3 == nil {
+			dirs = append(dirs, st.Dir)
+		}
+	}
+	return dirs
 }
 
 // Scaled returns the configuration with all ages, delays, spans of retention and the rest between rounds of the scrub divided by one number, so that a

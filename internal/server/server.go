@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,32 +109,15 @@ func mayComeBack(err error) bool {
 func (s *Server) open(ctx context.Context) error {
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	var opened []*store
-	one := func(cfg Storage) (*store, error) {
-		st, err := openStore(openCtx, cfg, s.cfg.Version, s.budget, s.log)
-		if err == nil {
-			opened = append(opened, st)
-		}
-		return st, err
-	}
-	root, err := one(s.cfg.Storage)
-	subs := map[string]*store{}
-	for _, path := range slices.Sorted(maps.Keys(s.cfg.SubPaths)) {
-		if err == nil {
-			subs[path], err = one(s.cfg.SubPaths[path])
-		}
-	}
+	opened, err := openStores(openCtx, s.cfg, s.budget, s.log)
 	if err != nil {
-		for _, st := range opened {
-			err = errors.Join(err, st.close())
-		}
 		return err
 	}
 	s.stores = opened
-	r := root.noting(ctx, s.cfg.AgesDivisor, s.log)
+	r := opened[0].noting(ctx, s.cfg.AgesDivisor, s.log)
 	var routes []registry.Route
-	for path, sub := range subs {
-		routes = append(routes, registry.Route{Path: strings.Trim(path, "/"), To: sub.noting(ctx, s.cfg.AgesDivisor, s.log)})
+	for _, sub := range opened[1:] {
+		routes = append(routes, registry.Route{Path: strings.Trim(sub.path, "/"), To: sub.noting(ctx, s.cfg.AgesDivisor, s.log)})
 	}
 	if len(routes) > 0 {
 		r = registry.NewRoutes(r, routes)
@@ -160,6 +141,9 @@ func (s *Server) close() error {
 func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) error {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	if opened {
+		defer s.listenAdmin(ctx, working, listener.Addr().String())()
+	}
 	background := make(chan struct{})
 	var house *housekeeping // to be read once background is closed
 	go func() {
@@ -169,18 +153,11 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 				stop(err)
 				return
 			}
+			defer s.listenAdmin(ctx, working, listener.Addr().String())()
 		}
 		house = s.keepHouse(working)
 		s.work(working)
 	}()
-	if s.cfg.Storage.S3 == nil && opened {
-		stopAdmin, err := s.listenAdmin(ctx, s.cfg.Storage.Dir, listener.Addr().String())
-		if err != nil {
-			s.log.WarnContext(ctx, "no socket for commands in the directory: they will say that it is in use", "err", err)
-		} else {
-			defer stopAdmin()
-		}
-	}
 	srv := &http.Server{
 		Handler:                      s.handler(),
 		ReadHeaderTimeout:            readHeaderTimeout,

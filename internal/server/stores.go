@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"holdfast/internal/collect"
@@ -31,6 +34,7 @@ const probeKey = record.Key("cfg/format")
 
 // store is an open store with the registry over it.
 type store struct {
+	path     string // "/", or the sub-path that it is for
 	name     string
 	cfg      Storage
 	registry *registry.Local
@@ -70,6 +74,33 @@ func (s *store) answers(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// openStores opens all stores of a configuration, the root's first, or none. Errors: as openStore.
+func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, log *slog.Logger) ([]*store, error) {
+	var opened []*store
+	one := func(path string, cfg Storage, version string) error {
+		st, err := openStore(ctx, cfg, version, budget, log)
+		if err != nil {
+			return err
+		}
+		st.path = path
+		opened = append(opened, st)
+		return nil
+	}
+	err := one("/", cfg.Storage, cfg.Version)
+	for _, path := range slices.Sorted(maps.Keys(cfg.SubPaths)) {
+		if err == nil {
+			err = one("/"+strings.Trim(path, "/"), cfg.SubPaths[path], cfg.Version)
+		}
+	}
+	if err != nil {
+		for _, st := range opened {
+			err = errors.Join(err, st.close())
+		}
+		return nil, err
+	}
+	return opened, nil
 }
 
 // openStore opens one store. Errors: ErrRefused for what an operator must change, record.ErrUnavailable

@@ -53,6 +53,23 @@ func Read(ctx context.Context, store format.Store, repo oci.Repository) (Times, 
 	if err != nil {
 		return Times{}, err
 	}
+	return list(ctx, store, repo, since)
+}
+
+// Look is Read without a write: what a call of Read would return now.
+func Look(ctx context.Context, store format.Store, repo oci.Repository) (Times, error) {
+	current, err := format.Read[format.PulledSince](ctx, store, format.PulledSinceKey(repo))
+	if err != nil {
+		return Times{}, err
+	}
+	since := current.Head.Since
+	if now := store.Records.Now(); !current.Present() || now.Sub(current.Modified) > gap {
+		since = now
+	}
+	return list(ctx, store, repo, since)
+}
+
+func list(ctx context.Context, store format.Store, repo oci.Repository, since time.Time) (Times, error) {
 	t := Times{since: since, pulled: map[oci.Digest]time.Time{}}
 	prefix := format.PulledPrefix(repo)
 	for entry, err := range store.Records.List(ctx, prefix, "") {
