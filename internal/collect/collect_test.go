@@ -254,11 +254,7 @@ func TestMerges(t *testing.T) {
 			if day1 > 0 {
 				h.collect(true, collect.Config{})
 			}
-			n := 0
-			for range h.segments.List(t.Context(), "") {
-				n++
-			}
-			if n != want {
+			if n := h.count(); n != want {
 				t.Errorf("%d segments, want %d", n, want)
 			}
 			if got, err := h.read("a", digest.FromString(content)); err != nil || got != content {

@@ -189,6 +189,18 @@ func (h *house) bytes() int64 {
 	return sum
 }
 
+// count is how many segments the store holds.
+func (h *house) count() (n int) {
+	h.t.Helper()
+	for _, err := range h.segments.List(h.t.Context(), "") {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
 // keys are the keys of records below a prefix.
 func (h *house) keys(prefix record.Key) []string {
 	h.t.Helper()
