@@ -32,6 +32,11 @@ func (c *Collector) clearAway(ctx context.Context, v *view) error {
 		}
 	}
 	for _, m := range v.inOrder {
+		if !m.dead() && m.parsed.Subject != nil {
+			named[m.parsed.Subject.Digest] = true // by its tombstone it is known that the subject was here
+		}
+	}
+	for _, m := range v.inOrder {
 		if m.Size == format.DeadSize && m.parsed == nil && !named[m.digest] {
 			if err := c.purge(ctx, m.Entry); err != nil {
 				return err

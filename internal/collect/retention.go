@@ -170,12 +170,15 @@ func (c *Collector) keeps(ctx context.Context, v *view) (map[oci.Digest]bool, er
 // that was never here: it may come yet.
 func (c *Collector) keepsReferrer(v *view, policy *retain.Policy, subject oci.Digest) bool {
 	switch s := v.manifests[subject]; {
-	case policy == nil:
-		return s == nil || s.dead() && !c.isGone(v, subject)
-	case policy.DropsReferrers():
-		return s != nil && s.dead() && !c.isGone(v, subject)
+	case policy != nil && !policy.DropsReferrers():
+		return true
+	case s == nil:
+		return policy == nil
+	case s.dead() && !c.isGone(v, subject):
+		c.later(v.repo)
+		return true
 	}
-	return true
+	return false
 }
 
 // forget removes the pull times of manifests that are gone.
