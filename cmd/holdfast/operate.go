@@ -24,6 +24,7 @@ replicas. A local directory that a server has open is worked on by that server, 
 
 func newGC() *cobra.Command {
 	r := operate.Request{Do: operate.GC}
+	var status bool
 	cmd := &cobra.Command{
 		Use:   "gc [config]",
 		Short: "Free what nobody needs any more, now",
@@ -31,8 +32,14 @@ func newGC() *cobra.Command {
 collecting meanwhile; two passes at once are refused (exit code 75).` + whereText,
 		Example: "  holdfast gc --dry-run /etc/holdfast/config.json\n  holdfast gc --json --sub-path=/a /etc/holdfast/config.json | jq '.[0].report.counts'",
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return work(cmd, args, r) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if status {
+				r.Do = operate.Status
+			}
+			return work(cmd, args, r)
+		},
 	}
+	cmd.Flags().BoolVar(&status, "status", false, "print who makes a pass now, and what came of the last one; make none")
 	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "find and print, and write nothing")
 	cmd.Flags().BoolVar(&r.Recent, "recent", false, "look only at what has changed lately, as the passes between full ones do")
 	storeFlags(cmd, &r)

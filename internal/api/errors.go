@@ -88,6 +88,12 @@ func WriteUnavailable(w http.ResponseWriter, r *http.Request) {
 	writeError(w, r, http.StatusServiceUnavailable, []*oci.Error{oci.Errorf(oci.Unavailable, "the registry is starting: its store has not answered yet")})
 }
 
+// WriteError answers a request to an endpoint beside the spec's with an error in the spec's form, "Error Codes".
+func WriteError(w http.ResponseWriter, r *http.Request, status int, e *oci.Error) {
+	setCommonHeaders(w.Header(), requestID(r))
+	writeError(w, r, status, []*oci.Error{e})
+}
+
 type errorBody struct {
 	Errors []errorEntry `json:"errors"`
 }

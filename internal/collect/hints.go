@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/format"
@@ -19,6 +20,8 @@ import (
 type Hints struct {
 	store format.Store
 	log   *slog.Logger
+
+	written, dropped atomic.Int64
 
 	mu      sync.Mutex
 	changed map[oci.Repository]map[oci.Digest]bool
@@ -41,6 +44,7 @@ func (h *Hints) Changed(repo oci.Repository, blobs ...oci.Digest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.size+len(blobs) >= hintBlobs {
+		h.dropped.Add(1 + int64(len(blobs)))
 		return // the next full pass finds it
 	}
 	if h.changed[repo] == nil {
@@ -54,6 +58,12 @@ func (h *Hints) Changed(repo oci.Repository, blobs ...oci.Digest) {
 		}
 	}
 }
+
+// Written is how many hints were written.
+func (h *Hints) Written() int64 { return h.written.Load() }
+
+// Dropped is how many repositories and blobs were to be noted that no hint tells of, for want of room or of an answer of the store.
+func (h *Hints) Dropped() int64 { return h.dropped.Load() }
 
 // Run writes what was noted once in a minute until ctx ends, and then once more.
 func (h *Hints) Run(ctx context.Context) {
@@ -82,6 +92,7 @@ func (h *Hints) flush(ctx context.Context) {
 func (h *Hints) Write(ctx context.Context) error {
 	h.mu.Lock()
 	changed := h.changed
+	noted := int64(h.size)
 	h.changed, h.size = map[oci.Repository]map[oci.Digest]bool{}, 0
 	h.mu.Unlock()
 	if len(changed) == 0 {
@@ -93,8 +104,10 @@ func (h *Hints) Write(ctx context.Context) error {
 	}
 	hint.State = format.Live
 	if _, err := format.Write(ctx, h.store, format.HintKey(format.RandomID()), format.Stored[format.Hint]{}, hint, nil, false); err != nil {
+		h.dropped.Add(noted)
 		return fmt.Errorf("collect: write a hint: %w", err)
 	}
+	h.written.Add(1)
 	return nil
 }
 

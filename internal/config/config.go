@@ -15,6 +15,15 @@ type Config struct {
 	HTTP            HTTP
 	Log             Log
 	Scrub           Scrub
+	Metrics         Metrics
+}
+
+// Metrics is the endpoint for Prometheus.
+type Metrics struct {
+	// Enabled is true for a section extensions.metrics that does not say otherwise, as in zot.
+	Enabled bool
+	// Path is of the URL, with a slash before it; "/metrics" where the file does not say.
+	Path string
 }
 
 // Driver says where a store keeps its bytes and records.

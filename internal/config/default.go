@@ -28,6 +28,8 @@ func Default() *Config {
 		},
 		Log:   Log{Level: slog.LevelInfo},
 		Scrub: Scrub{Interval: defaultScrubInterval},
+
+		Metrics: Metrics{Path: defaultMetricsPath},
 	}
 	c.Storage.RootDirectory = DefaultDirectory
 	c.Storage.S3 = S3{}

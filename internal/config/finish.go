@@ -19,6 +19,7 @@ func (w *walker) finish(c *Config) {
 		w.warn("log.audit", "no audit log is written in this version")
 	}
 	w.scrub(&c.Scrub)
+	w.metrics(&c.Metrics)
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {
@@ -26,6 +27,20 @@ func (w *walker) finish(c *Config) {
 		store.DeleteEnabled, store.MaxBlobSize = c.Storage.DeleteEnabled, c.Storage.MaxBlobSize
 		w.store(&store, c, w.routes[route], &roots)
 		c.Storage.SubPaths[route] = store
+	}
+}
+
+const defaultMetricsPath = "/metrics"
+
+// metrics fills in the path, and refuses one that something else is served at.
+func (w *walker) metrics(m *Metrics) {
+	const path = "extensions.metrics.prometheus.path"
+	if m.Path == "" {
+		m.Path = defaultMetricsPath
+	}
+	taken := m.Path == "/" || m.Path == "/v2" || strings.HasPrefix(m.Path, "/v2/") || slices.Contains([]string{"/livez", "/readyz", "/startupz"}, m.Path)
+	if !strings.HasPrefix(m.Path, "/") || taken || strings.ContainsAny(m.Path, "?#% ") {
+		w.wrongAt(path, "is not a path for metrics", m.Path, `one of its own, as "/metrics"`)
 	}
 }
 

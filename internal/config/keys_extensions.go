@@ -1,6 +1,6 @@
 package config
 
-// extensionKeys are zot's extensions, of which scrub is here. In zot a section that is there and has no key
+// extensionKeys are zot's extensions, of which scrub and metrics are here. In zot a section that is there and has no key
 // enable turns its extension on.
 func extensionKeys() []key {
 	keys := []key{
@@ -12,8 +12,9 @@ func extensionKeys() []key {
 		{path: "search.cve.trivy.sbom.enable", kind: parseBool, state: silent},
 		{path: "search.cve.trivy.sbom.format", kind: parseText, state: silent},
 
-		{path: "metrics", state: enabled, text: "there is no endpoint for metrics in this version"},
-		{path: "metrics.prometheus.path", kind: parseText, state: silent},
+		{path: "metrics", into: func(t *target) any { return &t.config.Metrics.Enabled }},
+		{path: "metrics.enable", kind: parseBool, into: func(t *target) any { return &t.config.Metrics.Enabled }},
+		{path: "metrics.prometheus.path", kind: parseText, into: func(t *target) any { return &t.config.Metrics.Path }},
 		{path: "scrub", into: func(t *target) any { return &t.config.Scrub.Enabled }},
 		{path: "scrub.enable", kind: parseBool, into: func(t *target) any { return &t.config.Scrub.Enabled }},
 		{path: "scrub.interval", kind: parseDuration, into: func(t *target) any { return &t.config.Scrub.Interval }},
@@ -34,7 +35,7 @@ func extensionKeys() []key {
 		{path: "events.sinks[].proxy", kind: parseText, state: silent, hidden: true},
 		{path: "events.sinks[].headers.*", kind: parseText, state: silent, hidden: true},
 	}
-	for _, name := range []string{"search", "metrics", "lint", "ui", "trust", "mgmt", "apikey", "events", "sync"} {
+	for _, name := range []string{"search", "lint", "ui", "trust", "mgmt", "apikey", "events", "sync"} {
 		keys = append(keys, key{path: name + ".enable", kind: parseBool, state: silent})
 	}
 	for _, at := range []string{"events.sinks[].", "events.sinks[].credentials.", "events.sinks[].tls."} {

@@ -156,7 +156,7 @@ func TestWarnings(t *testing.T) {
 			"config: storage.storageDriver.loglevel: has no effect: the requests to the store are not logged one by one",
 			"config: storage.storageDriver.chunksize: is more than storage.memoryBudget: parts will be smaller, and blobs made of more pieces"}},
 		"driver's, as they are": {s3With("v4auth: '1', objectacl: private, loglevel: 'off', multipartcopychunksize: 1"), nil},
-		"present is enabled":    {local + "extensions: {metrics: {}}\n", []string{"config: extensions.metrics: there is no endpoint for metrics in this version"}},
+		"present is enabled":    {local + "extensions: {lint: {}}\n", []string{"config: extensions.lint: images are accepted without the mandatory annotations in this version"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, got := mustLoad(t, "c.yaml", tt.text)

@@ -13,7 +13,7 @@ import (
 
 // fsck checks every store.
 func (j *job) fsck(ctx context.Context) (int, error) {
-	var results []result[*fsck.Report]
+	var all results
 	code := Well
 	for _, s := range j.stores {
 		began := time.Now()
@@ -21,20 +21,20 @@ func (j *job) fsck(ctx context.Context) (int, error) {
 		report, err := fsck.Run(ctx, s.Records, s.Data, fsck.Config{Offline: s.Alone, Repair: j.Repair})
 		stop()
 		if err != nil {
-			return 0, errors.Join(fmt.Errorf("check %s: %w", s.Path, err), j.print(len(j.stores) > 1, asPrinted(results)))
+			all.add(s, nil, "check", err)
+			break
 		}
-		results = append(results, result[*fsck.Report]{s.Path, report})
+		all.add(s, report, "check", nil)
 		if worst := report.Worst(); worst == fsck.Wrong || worst == fsck.Lost {
 			code = Bad
 		}
 	}
-	return code, j.print(len(j.stores) > 1, asPrinted(results))
+	return code, errors.Join(append(all.errs, j.print(all))...)
 }
 
 // scrub makes a round of the scrub on every store, or goes on with the one that has begun.
 func (j *job) scrub(ctx context.Context) (int, error) {
-	var results []result[scrubbed]
-	var errs []error
+	var all results
 	code := Well
 	for _, s := range j.stores {
 		began, records, bytes := time.Now(), s.Counters.Records.Load(), s.Counters.Bytes.Load()
@@ -44,20 +44,19 @@ func (j *job) scrub(ctx context.Context) (int, error) {
 		deps := scrub.Deps{Records: s.Records, Data: s.Data, Registry: s.Registry, Log: s.Log, Counters: s.Counters}
 		report, err := scrub.Run(ctx, deps, scrub.Config{Holder: s.Holder})
 		stop()
-		if report != nil {
-			results = append(results, result[scrubbed]{s.Path, scrubbed{report}})
+		if report == nil {
+			all.add(s, nil, "scrub", err)
+		} else {
+			all.add(s, scrubbed{report}, "scrub", err)
 			if report.DamagedTotal > 0 {
 				code = Bad
 			}
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("scrub %s: %w", s.Path, err))
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return code, errors.Join(append(errs, j.print(len(j.stores) > 1, asPrinted(results)))...)
+	return code, errors.Join(append(all.errs, j.print(all))...)
 }
 
 // scrubbed is the report of a round.

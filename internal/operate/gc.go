@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"holdfast/internal/collect"
@@ -26,21 +27,19 @@ func (j *job) gc(ctx context.Context) (int, error) {
 	if len(of) == 0 {
 		return 0, misused("gc is false for every store: name the one to collect, / for the root's")
 	}
-	var results []result[*collect.Report]
-	var errs []error
+	var all results
 	for _, s := range of {
-		report, err := j.pass(ctx, s)
-		if report != nil {
-			results = append(results, result[*collect.Report]{s.Path, report})
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("collect %s: %w", s.Path, err))
+		made, err := j.pass(ctx, s)
+		if made != nil {
+			all.add(s, made, "collect", err)
+		} else {
+			all.add(s, nil, "collect", err)
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return Well, errors.Join(append(errs, j.print(len(j.stores) > 1, asPrinted(results)))...)
+	return Well, errors.Join(append(all.errs, j.print(all))...)
 }
 
 func (j *job) pass(ctx context.Context, s Store) (report *collect.Report, err error) {
@@ -64,4 +63,51 @@ func (j *job) pass(ctx context.Context, s Store) (report *collect.Report, err er
 		s.Passed(ctx, report)
 	}
 	return report, err
+}
+
+// status tells who makes a pass of each store, and what came of the last one.
+func (j *job) status(ctx context.Context) (int, error) {
+	var all results
+	for _, s := range j.stores {
+		status, err := s.Collector(true).Status(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("look at the collector of %s: %w", s.Path, err)
+		}
+		all.add(s, shownStatus{status, s.Collects}, "", nil)
+	}
+	return Well, j.print(all)
+}
+
+// shownStatus is what is known of a store's collector.
+type shownStatus struct {
+	collect.Status
+	Collects bool `json:"enabled"` // gc is true in the file of who was asked
+}
+
+// WriteTable prints the status for people.
+func (s shownStatus) WriteTable(w io.Writer) error {
+	text := "nobody makes a pass\n"
+	switch {
+	case s.Holder != "" && s.Running != nil:
+		text = fmt.Sprintf("%s makes a pass, begun at %s, and is at %s %s\n", s.Holder, s.Running.Started.UTC().Format(time.RFC3339), s.Running.Phase, s.Running.Cursor)
+	case s.Holder != "":
+		text = fmt.Sprintf("%s makes a pass\n", s.Holder)
+	case s.Running != nil:
+		text = fmt.Sprintf("a pass, begun at %s, was interrupted at %s %s: the next one goes on from there\n", s.Running.Started.UTC().Format(time.RFC3339), s.Running.Phase, s.Running.Cursor)
+	}
+	if !s.Collects {
+		text += "gc is false: nobody will by itself\n"
+	}
+	if s.Last == nil {
+		text += "no pass has ended yet\n"
+	} else {
+		text += fmt.Sprintf("the last pass ended at %s:\n", s.Ended.UTC().Format(time.RFC3339))
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		return fmt.Errorf("operate: print a report: %w", err)
+	}
+	if s.Last == nil {
+		return nil
+	}
+	return s.Last.WriteTable(w)
 }

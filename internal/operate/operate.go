@@ -27,6 +27,7 @@ type Op string
 // The kinds of work.
 const (
 	GC        Op = "gc"
+	Status    Op = "gc status"
 	Retention Op = "retention preview"
 	Scrub     Op = "scrub"
 	Fsck      Op = "fsck"
@@ -81,6 +82,8 @@ func Do(ctx context.Context, stores []Store, r Request, out, progress io.Writer)
 		switch r.Do {
 		case GC:
 			code, err = j.gc(ctx)
+		case Status:
+			code, err = j.status(ctx)
 		case Retention:
 			code, err = j.retention(ctx)
 		case Scrub:

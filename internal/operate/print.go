@@ -7,30 +7,41 @@ import (
 )
 
 // result is what came of the work on one store.
-type result[R any] struct {
+type result struct {
 	Store  string `json:"store"`
-	Report R      `json:"report"`
+	Report report `json:"report,omitempty"` // nil: it did not begin
+	Error  string `json:"error,omitempty"`  // why it did not begin, or ended early
 }
 
-// table is a report for people.
-type table interface{ WriteTable(w io.Writer) error }
+// report is a report for people, and as JSON one for programs.
+type report interface{ WriteTable(w io.Writer) error }
 
-// asPrinted are results as print takes them.
-func asPrinted[R table](results []result[R]) []result[table] {
-	out := make([]result[table], 0, len(results))
-	for _, r := range results {
-		out = append(out, result[table]{r.Store, r.Report})
+// results are those of several stores, and the errors of some of them.
+type results struct {
+	list []result
+	errs []error
+}
+
+// add adds what came of the work on a store. r is nil for none.
+func (a *results) add(s Store, r report, what string, err error) {
+	one := result{Store: s.Path, Report: r}
+	if err != nil {
+		one.Error = err.Error()
+		a.errs = append(a.errs, fmt.Errorf("%s %s: %w", what, s.Path, err))
 	}
-	return out
+	a.list = append(a.list, one)
 }
 
-// print writes the reports of some stores: as one JSON list, or each as a table, under its name where there are several.
-func (j *job) print(named bool, results []result[table]) error {
+// print writes the reports: as one JSON list, or each as a table, under its store where there are several.
+func (j *job) print(of results) error {
 	if j.JSON {
-		return printJSON(j.out, results)
+		return printJSON(j.out, of.list)
 	}
-	for i, r := range results {
-		if named {
+	for i, r := range of.list {
+		if r.Report == nil {
+			continue
+		}
+		if len(of.list) > 1 {
 			space := ""
 			if i > 0 {
 				space = "\n"

@@ -71,19 +71,24 @@ func (j *job) rows() (print func(decision) error, end func() error) {
 	w := tabwriter.NewWriter(j.out, 0, 8, 2, ' ', 0)
 	n := 0
 	return func(d decision) error {
-		if n == 0 {
-			_, _ = fmt.Fprintln(w, "REPOSITORY\tTAG\t\tWHY") // a tabwriter keeps its first error for Flush
-		}
-		what := "drop"
-		if d.Keep {
-			what = "keep"
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.Repository, d.Tag, what, d.Why)
-		if n++; n%flushRows == 0 {
+			if n == 0 {
+				_, _ = fmt.Fprintln(w, "REPOSITORY\tTAG\t\tWHY") // a tabwriter keeps its first error for Flush
+			}
+			what := "drop"
+			if d.Keep {
+				what = "keep"
+			}
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.Repository, d.Tag, what, d.Why)
+			if n++; n%flushRows == 0 {
+				return w.Flush()
+			}
+			return nil
+		}, func() error {
+			if n == 0 {
+				_, _ = fmt.Fprintln(w, "no tags")
+			}
 			return w.Flush()
 		}
-		return nil
-	}, w.Flush
 }
 
 // eachRepository calls work for the repository of the request, or for all that a store has.

@@ -79,6 +79,9 @@ func (s *store) scrub(ctx context.Context, interval time.Duration, log *slog.Log
 
 // passed is told of each pass that was made here. It writes one line for one that did something. Why one ended early is told by who made it.
 func (s *store) passed(ctx context.Context, log *slog.Logger, r *collect.Report) {
+	if s.counted != nil {
+		s.counted.Pass(s.path, r)
+	}
 	level := slog.LevelDebug
 	total := r.Total()
 	if total.Freed > 0 || total.Rescued > 0 || len(r.Skipped) > 0 {

@@ -25,6 +25,7 @@ type Config struct {
 	DrainTimeout time.Duration // how long it then waits for what is in flight
 	NoDelete     bool          // deletes answer 405
 	Scrub        Scrub
+	MetricsPath  string // where the metrics are served; "": nowhere
 
 	// AgesDivisor is what Scaled divided all ages by: a test's. 0 and 1: they are what they should be.
 	AgesDivisor int64

@@ -23,6 +23,9 @@ func FromConfig(c *config.Config, version string) Config {
 		NoDelete:     !c.Storage.DeleteEnabled,
 		Scrub:        Scrub{Enabled: c.Scrub.Enabled, Interval: c.Scrub.Interval},
 	}
+	if c.Metrics.Enabled {
+		out.MetricsPath = c.Metrics.Path
+	}
 	for path, sub := range c.Storage.SubPaths {
 		out.SubPaths[path] = storage(sub)
 	}

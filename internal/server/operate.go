@@ -103,6 +103,9 @@ func (s *Server) serveOperate(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		last.Err = err.Error()
 	}
+	if err != nil && s.health.draining.Load() {
+		last.Code, last.Err = operate.Unavailable, "the server ends; what was done stays, and the next pass goes on from it: "+last.Err
+	}
 	_ = frames.send(frame{Ended: last}) // a command that is gone needs no answer
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/api"
 	datas3 "holdfast/internal/data/s3"
+	"holdfast/internal/observe/metrics"
 	"holdfast/internal/record"
 	"holdfast/internal/registry"
 )
@@ -48,12 +49,14 @@ type Server struct {
 	api    atomic.Pointer[api.Handler]
 	budget *datas3.Budget
 	stores []*store
+
+	metrics *metrics.Metrics
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
 // once it listens. Errors: ErrRefused, ErrUnavailable, or what went wrong while serving.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)) (err error) {
-	s := &Server{cfg: cfg, log: log, health: newHealth()}
+	s := &Server{cfg: cfg, log: log, health: newHealth(), metrics: metrics.New(cfg.Version)}
 	if cfg.AgesDivisor > 1 {
 		log.WarnContext(ctx, "all ages are divided, for a test: an image may be collected while a slow client pushes it", "by", cfg.AgesDivisor)
 	}
@@ -113,6 +116,10 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, st := range opened {
+		s.metrics.Store(st.path, st.hints, &st.scrubbed)
+		st.counted = s.metrics
+	}
 	s.stores = opened
 	r := opened[0].noting(ctx, s.cfg.AgesDivisor, s.log)
 	var routes []registry.Route
@@ -159,7 +166,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 		s.work(working)
 	}()
 	srv := &http.Server{
-		Handler:                      s.handler(),
+		Handler:                      s.handler(working),
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
@@ -256,10 +263,11 @@ func (s *Server) judge(ctx context.Context, st *store, err error) {
 	}
 }
 
-// handler serves the health endpoints and, once the stores are open, the API.
-func (s *Server) handler() http.Handler {
+// handler serves the health endpoints and, once the stores are open, the API and the operator's endpoint, whose work ends with working.
+func (s *Server) handler(working context.Context) http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
+	scrape := s.metrics.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.health.draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -268,6 +276,14 @@ func (s *Server) handler() http.Handler {
 		case "/livez", "/readyz", "/startupz":
 			closeAfterBody(w, r)
 			mux.ServeHTTP(w, r)
+			return
+		case gcPath:
+			s.serveGC(working, w, r)
+			return
+		}
+		if s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath {
+			closeAfterBody(w, r)
+			scrape.ServeHTTP(w, r)
 			return
 		}
 		if h := s.api.Load(); h != nil {

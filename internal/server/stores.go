@@ -18,6 +18,7 @@ import (
 	datafile "holdfast/internal/data/file"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/format"
+	"holdfast/internal/observe/metrics"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
 	records3 "holdfast/internal/record/s3"
@@ -45,7 +46,8 @@ type store struct {
 	client   *s3.Client       // nil for a local one
 	maxName  int              // bytes of a repository name, 0 for all that the spec allows
 	scrubbed scrub.Counters
-	retest   bool // the self-test's result is an earlier one: test in the background
+	counted  *metrics.Metrics // is told of passes; nil: nobody is
+	retest   bool             // the self-test's result is an earlier one: test in the background
 	closers  []func() error
 
 	halt context.CancelFunc // ends the work beside requests for good, on a store that must not be used
