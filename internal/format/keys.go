@@ -91,9 +91,12 @@ func ReferrersKey(r oci.Repository, subject oci.Digest) record.Key {
 	return RepositoryPrefix(r) + "s/" + record.Key(DigestPart(subject))
 }
 
-// MarkerPrefix is the folder of the markers of a manifest: the tags that it ever had.
+// MarkersPrefix is the folder of the markers of a repository; MarkerPrefix of those of a manifest: the tags that it ever had.
+func MarkersPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "g/" }
+
+// MarkerPrefix is a folder of MarkersPrefix.
 func MarkerPrefix(r oci.Repository, d oci.Digest) record.Key {
-	return RepositoryPrefix(r) + "g/" + record.Key(DigestPart(d)) + "/"
+	return MarkersPrefix(r) + record.Key(DigestPart(d)) + "/"
 }
 
 // MarkerKey is the key of a marker.

@@ -86,34 +86,6 @@ type Manifest struct {
 	Subject    oci.Digest `json:"subject,omitempty"` // of a dead one: whose referrers listed it
 }
 
-// Tag is a tag; up to InlineBytes of the manifest stand after it.
-type Tag struct {
-	Meta
-	Digest     oci.Digest `json:"digest"`
-	Generation string     `json:"g,omitempty"` // the life of the manifest that it was set under
-	MediaType  string     `json:"mediaType,omitempty"`
-	Size       int64      `json:"size,omitempty"`
-	Pushed     time.Time  `json:"pushed,omitzero"` // when it was set; T is later once a delete has touched it
-	By         string     `json:"by,omitempty"`
-	Previous   []Previous `json:"previous,omitempty"` // newest first, at most KeptPrevious
-}
-
-// AsPrevious is what the history keeps of a tag: since when it named the digest, or for a tombstone, when that was written.
-func (h *Tag) AsPrevious() Previous {
-	since := h.Pushed
-	if since.IsZero() {
-		since = h.T
-	}
-	return Previous{Digest: h.Digest, T: since, By: h.By}
-}
-
-// Previous is what a tag named before.
-type Previous struct {
-	Digest oci.Digest `json:"digest"`
-	T      time.Time  `json:"t"`
-	By     string     `json:"by,omitempty"`
-}
-
 // How much of a manifest a tag carries, and how many values of a tag are remembered.
 const (
 	InlineBytes  = 256 << 10
