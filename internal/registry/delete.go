@@ -172,11 +172,9 @@ func (l *Local) isOver(ctx context.Context, repo oci.Repository, d oci.Digest, l
 	return !m.Present() || m.Head.Generation != life, err
 }
 
-// buryTag swaps a tag to a tombstone that says what it named.
+// buryTag swaps a tag to a tombstone that says what it named, and before.
 func (l *Local) buryTag(ctx context.Context, repo oci.Repository, name oci.Tag, tag stored[tagHead]) (stored[tagHead], error) {
-	head := tagHead{Digest: tag.Head.Digest, By: oci.Clip(caller(ctx))}
-	head.State = dead
-	return write(ctx, l, format.TagKey(repo, name), tag, head, nil, false)
+	return write(ctx, l, format.TagKey(repo, name), tag, format.Tombstone(tag, caller(ctx)), nil, false)
 }
 
 // DeleteBlob implements Blobs: the collector's steps for one link, in line. Condemn, raise the fence, look

@@ -21,6 +21,15 @@ import (
 // the manifest, and swapped from there: a delete writes all of them once the manifest is dead, so that a swap that
 // succeeds comes before the delete has passed (ADR 4).
 func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) (*Pushed, error) {
+	p := &push{tags: make([]pushedTag, len(in.Tags))}
+	for i, t := range in.Tags {
+		p.tags[i] = pushedTag{name: t}
+	}
+	return l.pushManifest(ctx, repo, in, p)
+}
+
+// pushManifest makes a push, in which only the tags are known yet.
+func (l *Local) pushManifest(ctx context.Context, repo oci.Repository, in Push, p *push) (*Pushed, error) {
 	if err := l.checkName(repo); err != nil {
 		return nil, err
 	}
@@ -39,10 +48,7 @@ func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) 
 	}
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
-	p := &push{l: l, repo: repo, in: in, manifest: parsed, digest: d, tags: make([]pushedTag, len(in.Tags))}
-	for i, t := range in.Tags {
-		p.tags[i] = pushedTag{name: t}
-	}
+	p.l, p.repo, p.in, p.manifest, p.digest = l, repo, in, parsed, d
 	err = p.run(ctx)
 	if err != nil || len(p.tags) == 0 {
 		l.changed(repo) // nothing may ever name the manifest
@@ -63,6 +69,7 @@ type push struct {
 	in       Push
 	manifest *oci.Manifest
 	digest   oci.Digest
+	restores bool // the manifest is not written where it is gone, and the tags, which were read before, not set over what they are not any more
 
 	epoch  uint64
 	marker stored[markerHead]    // of the repository
@@ -93,6 +100,9 @@ func (p *push) run(ctx context.Context) error {
 	whole := !slices.ContainsFunc(p.tags, func(t pushedTag) bool { return !t.set })
 	if whole && (len(p.tags) > 0 || !p.late()) {
 		return nil
+	}
+	if p.restores {
+		return errGone(p.digest, stored[manifestHead]{})
 	}
 	return &oci.Error{Code: oci.Unavailable, Message: "the manifest was deleted while it was pushed: push it again if it is to stay", Err: err}
 }
@@ -171,6 +181,9 @@ func (p *push) look(ctx context.Context) error {
 		return refs.check(gctx, p.manifest)
 	})
 	for i := range p.tags {
+		if p.restores {
+			break
+		}
 		t := &p.tags[i]
 		g.Go(func() (err error) {
 			t.tag, err = read[tagHead](gctx, p.l, format.TagKey(p.repo, t.name))
@@ -256,7 +269,17 @@ func (p *push) mark(ctx context.Context, key record.Key, old stored[markerHead])
 func (p *push) installManifest(ctx context.Context) error {
 	key := format.ManifestKey(p.repo, p.digest)
 	var old stored[manifestHead]
+	var err error
+	if p.restores {
+		// Read here, after the tag and the epoch and no earlier: a delete that comes later finds the tag's marker, or moves the fence.
+		if old, err = read[manifestHead](ctx, p.l, key); err != nil {
+			return err
+		}
+	}
 	for range rounds(ctx) {
+		if p.restores && !old.Present() {
+			return errGone(p.digest, old)
+		}
 		since := p.l.records.Now()
 		if old.Is(live) && since.Sub(old.Modified) < p.l.ages.TouchManifest && bytes.Equal(old.Body, p.in.Body) { // else it is damaged at rest
 			p.stored, p.since = old, since
@@ -313,9 +336,13 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 		if !isConflict(err) {
 			return err
 		}
+		before := t.tag
 		t.tag = tag
 		if err := p.lives(ctx); err != nil {
 			return err
+		}
+		if p.restores && !saysTheSame(before, tag) {
+			return errMoved(t.name, tag)
 		}
 	}
 	return errContended("set a tag")
