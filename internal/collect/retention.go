@@ -111,9 +111,7 @@ func (c *Collector) dropTag(ctx context.Context, repo oci.Repository, t *tagSeen
 		c.count(KindTags, Count{Rescued: 1})
 		return nil
 	}
-	head := format.Tag{Digest: tag.Head.Digest, By: "retention"}
-	head.State = format.Dead
-	now, err := format.Write(ctx, c.store, t.Key, tag, head, nil, false)
+	now, err := format.Write(ctx, c.store, t.Key, tag, format.Tombstone(tag, "retention"), nil, false)
 	if format.IsConflict(err) {
 		c.count(KindTags, Count{Rescued: 1})
 		return nil
@@ -124,7 +122,7 @@ func (c *Collector) dropTag(ctx context.Context, repo oci.Repository, t *tagSeen
 	c.count(KindTags, Count{Freed: 1})
 	c.log.InfoContext(ctx, "retention removed a tag", "repo", repo, "tag", t.name, "digest", t.digest, "rule", rule)
 	t.Entry = record.Entry{Key: t.Key, Size: format.DeadSize, Stamp: now.Stamp}
-	t.knownTag = knownTag{version: now.Version, digest: tag.Head.Digest, dead: true, pushed: now.Head.T}
+	t.knownTag = knowTag(now)
 	c.later(repo)
 	return nil
 }

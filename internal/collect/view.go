@@ -149,20 +149,14 @@ func (c *Collector) readTag(ctx context.Context, t *tagSeen) error {
 	if err != nil {
 		return err
 	}
-	t.knownTag = knownTag{version: tag.Version, dead: tag.Is(format.Dead), digest: tag.Head.Digest, life: tag.Head.Generation, pushed: tag.Head.AsPrevious().T}
 	if tag.Exists() {
 		t.Version, t.Modified = tag.Version, tag.Modified
 	}
-	if !tag.Present() && !t.dead {
+	if !tag.Present() && !tag.Is(format.Dead) {
 		t.knownTag = knownTag{version: tag.Version} // gone since it was listed, or void
 		return nil
 	}
-	t.large = tag.Head.Size > format.InlineBytes
-	until := t.pushed
-	for _, p := range tag.Head.Previous {
-		t.kept = append(t.kept, keptDigest{p.Digest, until})
-		until = p.T
-	}
+	t.knownTag = knowTag(tag)
 	if len(tag.Body) > 0 && !c.manifests.Contains(t.digest) {
 		if _, err := c.parse(t.digest, tag.Head.MediaType, tag.Body); err != nil {
 			return err
@@ -170,6 +164,19 @@ func (c *Collector) readTag(ctx context.Context, t *tagSeen) error {
 	}
 	c.tags.Add(t.Key, t.knownTag)
 	return nil
+}
+
+// knowTag is what a tag, or a tombstone, says.
+func knowTag(tag format.Stored[format.Tag]) knownTag {
+	h := &tag.Head
+	known := knownTag{
+		version: tag.Version, dead: tag.Is(format.Dead), digest: h.Digest, life: h.Generation,
+		large: h.Size > format.InlineBytes, pushed: h.AsPrevious().T,
+	}
+	for i, p := range h.Previous {
+		known.kept = append(known.kept, keptDigest{p.Digest, h.Until(i)})
+	}
+	return known
 }
 
 func (c *Collector) readManifest(ctx context.Context, m *manifestSeen) error {
