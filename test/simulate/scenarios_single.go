@@ -62,6 +62,8 @@ func singleScenarios() []*Scenario {
 		of("retag: another tag", pushed, PushManifest(0, repoA, m, "v")),
 		of("GET by tag and by digest", pushed, GetTag(0, repoA, "t"), GetManifest(0, repoA, m)),
 		of("delete of a tag", pushed, DeleteTag(0, repoA, "t")),
+		of("restore of an overwritten tag", append(slices.Clone(pushed), PushManifest(0, repoA, other, "t")), RestoreTag(0, repoA, "t", m)),
+		of("restore of a deleted tag after a quarter of an hour", append(slices.Clone(pushed), DeleteTag(0, repoA, "t"), Pass(0, 15*time.Minute)), RestoreTag(0, repoA, "t", m)),
 		of("delete of a manifest", append(slices.Clone(pushed), PushManifest(0, repoA, m, "v")), DeleteManifest(0, repoA, m)),
 		of("delete of a referrer", append(slices.Clone(pushed), PushManifest(0, repoA, two)), DeleteManifest(0, repoA, two)),
 		of("delete of a blob", blobs, DeleteBlob(0, repoA, "L")),
