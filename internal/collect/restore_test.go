@@ -156,3 +156,27 @@ func TestRestoreOfWhatRetentionRemoved(t *testing.T) {
 		h.wantImage("a", "t", "old layer")
 	})
 }
+
+// TestRestoreOfAnIndex: an index that no tag names any more is kept with its manifests and their layers.
+func TestRestoreOfAnIndex(t *testing.T) {
+	in(t, func(t *testing.T, h *house) {
+		child := image("", "layer")
+		h.blob("a", "config")
+		h.blob("a", "layer")
+		d := h.manifest("a", child)
+		h.manifest("a", index(child), "t")
+		h.pass(2 * day)
+		h.deleteTag()
+		h.pass(day - time.Second)
+		h.collect(true, collect.Config{})
+		if err := h.restore(""); err != nil {
+			t.Fatal(err)
+		}
+		h.pass(2 * day)
+		h.collect(true, collect.Config{})
+		h.wantImage("a", "t", "layer")
+		if _, err := h.registry.Resolve(t.Context(), "a", oci.Reference{Digest: d}); err != nil {
+			t.Errorf("its manifest: %v", err)
+		}
+	})
+}

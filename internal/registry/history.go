@@ -16,7 +16,7 @@ import (
 // TagHistory is what is known of a tag: what it names now, and what it named before. All times are the store's.
 type TagHistory struct {
 	Digest oci.Digest `json:"digest,omitempty"` // what it names; "" when it is deleted
-	Since  time.Time  `json:"since,omitzero"`   // when it was last pushed, or deleted; zero when neither is known any more. A DELETE of a manifest that it named once writes a deleted tag again, and its time
+	Since  time.Time  `json:"since,omitzero"`   // when it was last pushed, or deleted: then at the latest, a DELETE of what it once named renews it; zero when neither is known
 	By     string     `json:"by,omitempty"`     // who did that; "retention" for a rule
 	Before []Named    `json:"before"`           // newest first; a digest is there for each time that the tag named it
 }
@@ -30,8 +30,10 @@ type Named struct {
 	Deleted   bool       `json:"deleted,omitempty"`
 	DeletedBy string     `json:"deletedBy,omitempty"`
 
-	Present   bool      `json:"present"`            // the repository has the manifest: Restore can set the tag to it, unless parts of it are gone
-	KeptUntil time.Time `json:"keptUntil,omitzero"` // the collector leaves it alone at least until then, for this tag's sake; a DELETE does not. Zero when nothing is promised
+	Present bool `json:"present"` // the repository has the manifest: Restore can set the tag to it, unless parts of it are gone
+	// KeptUntil is until when the collector leaves it alone for this tag's sake, as long as the tag tells of it: it forgets the oldest when it moves
+	// often, or is deleted. Others may keep it for longer. A DELETE of the manifest asks nobody. Zero when nothing is promised.
+	KeptUntil time.Time `json:"keptUntil,omitzero"`
 }
 
 // History returns what is known of a tag with one request, and one for each digest that it named before: 8 at most. A tag tells
@@ -63,7 +65,10 @@ func (l *Local) history(ctx context.Context, repo oci.Repository, name oci.Tag, 
 	if h.Digest == "" && len(h.Before) == 0 {
 		return nil, errManifestUnknown(oci.Reference{Tag: name})
 	}
-	return h, l.lookForManifests(ctx, repo, h.Before)
+	if err := l.lookForManifests(ctx, repo, h.Before); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // told is what a tag, or a tombstone, tells by itself.

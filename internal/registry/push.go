@@ -182,7 +182,7 @@ func (p *push) look(ctx context.Context) error {
 	})
 	for i := range p.tags {
 		if p.restores {
-			break
+			break // it begins with the tag as it read it
 		}
 		t := &p.tags[i]
 		g.Go(func() (err error) {
@@ -264,7 +264,7 @@ func (p *push) mark(ctx context.Context, key record.Key, old stored[markerHead])
 	return old, errContended("write a marker")
 }
 
-// installManifest writes the manifest, or adopts the one that is there, and keeps its version. While a manifest is
+// installManifest writes the manifest, or adopts the one that is there, and keeps its version; a restore only adopts. While a manifest is
 // there its media type stays, so that its digest and all its tags answer the same. Errors: MANIFEST_INVALID for another one.
 func (p *push) installManifest(ctx context.Context) error {
 	key := format.ManifestKey(p.repo, p.digest)

@@ -11,8 +11,8 @@ import (
 
 // Restore sets a tag to a digest that it named before; "" means what it named last, or names since it was deleted and brought back. It is a push of
 // what is stored: its parts are looked at, and rescued from the collector. It never writes a manifest that is gone, and never sets the tag over
-// anything but what it was when Restore began. With a digest it may be repeated after an error; with "" the second would go back
-// to what the first has replaced. It takes two requests more than the push of a manifest that is there; three for a digest that only a marker knows of. Errors:
+// anything but what it was when Restore began. With a digest it may be repeated after an error; with "" the second may go back
+// to what the first has replaced. It costs what the push of a manifest costs that is there, and one request for a digest that only a marker tells of. Errors:
 // MANIFEST_UNKNOWN when the tag is not known to have named the digest, or when the manifest is gone; MANIFEST_BLOB_UNKNOWN as oci.Errors, one for each
 // thing that it refers to and that the repository does not have any more; *MovedError when another has changed the tag meanwhile.
 func (l *Local) Restore(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest) error {
