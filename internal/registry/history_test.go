@@ -186,12 +186,17 @@ func TestHistoryOfManyMoves(t *testing.T) {
 // counted counts the requests to a store.
 type counted struct {
 	record.Store
-	gets *atomic.Int64
+	n *atomic.Int64
 }
 
 func (c counted) Get(ctx context.Context, key record.Key) (record.Record, error) {
-	c.gets.Add(1)
+	c.n.Add(1)
 	return c.Store.Get(ctx, key)
+}
+
+func (c counted) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
+	c.n.Add(1)
+	return c.Store.Put(ctx, key, value, cond)
 }
 
 // TestHistoryIsCheap: one request for the tag, and one for each digest.
@@ -200,11 +205,36 @@ func TestHistoryIsCheap(t *testing.T) {
 	for _, name := range []string{"0", "1", "0", "1", "2"} {
 		s.set(s.replica(), "", "t", name)
 	}
-	var gets atomic.Int64
-	l := s.open(counted{s.records, &gets}, s.segments)
-	gets.Store(0)
-	if _, err := l.History(t.Context(), repo, "t"); err != nil || gets.Load() != 3 {
-		t.Errorf("%d requests, want 3: %v", gets.Load(), err)
+	var n atomic.Int64
+	l := s.open(counted{s.records, &n}, s.segments)
+	n.Store(0)
+	if _, err := l.History(t.Context(), repo, "t"); err != nil || n.Load() != 3 {
+		t.Errorf("%d requests, want 3: %v", n.Load(), err)
+	}
+}
+
+// TestRestoreIsCheap: it costs what a push of a manifest costs that is there.
+func TestRestoreIsCheap(t *testing.T) {
+	s := newStores(t)
+	s.set(s.replica(), "", "t", "0")
+	s.set(s.replica(), "", "t", "1")
+	cost := func(do func(*registry.Local) error) int64 {
+		t.Helper()
+		var n atomic.Int64
+		l := s.open(counted{s.records, &n}, s.segments)
+		n.Store(0)
+		if err := do(l); err != nil {
+			t.Fatal(err)
+		}
+		return n.Load()
+	}
+	restore := cost(func(l *registry.Local) error { return l.Restore(t.Context(), repo, "t", digestOf("0")) })
+	push := cost(func(l *registry.Local) error {
+		_, err := l.PushManifest(t.Context(), repo, registry.Push{Body: imageOf("1"), Tags: []oci.Tag{"t"}})
+		return err
+	})
+	if restore != push {
+		t.Errorf("a restore takes %d requests, a push of what is there %d", restore, push)
 	}
 }
 
