@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast/internal/collect"
@@ -53,6 +54,8 @@ func (w *world) isRemoved(object string) bool {
 func collecting(name string, replica int, do func(context.Context, *Env) error) Call {
 	return Call{Name: name, Replica: replica, Do: func(e *Env) {
 		err := do(e.Ctx, e)
+		// Several are removed at once: in which order that is told means nothing.
+		slices.SortStableFunc(e.call.facts, func(a, b fact) int { return strings.Compare(a.object, b.object) })
 		if err == nil {
 			return
 		}
