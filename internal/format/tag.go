@@ -53,9 +53,9 @@ func (h *Tag) Until(i int) time.Time {
 	return h.Previous[i-1].T
 }
 
-// Tombstone is what a tag is buried under. It says what old named, who buried it, and as much of old's history as DeadSize has room for: first the newest digests,
-// each once, and since when, then since when and by whom the last was set, then who set the others. There is always room for one
-// digest of those before. Names are cut.
+// Tombstone is what a tag is buried under. It says what old named, who buried it, and as much of old's history as DeadSize has room for: first
+// the newest digests, each once, and since when; then since when and by whom the last was set; then who set the others. There is always
+// room for one of the digests before. Names are cut.
 func Tombstone(old Stored[Tag], by string) Tag {
 	was := old.Head.AsPrevious()
 	head := Tag{Digest: was.Digest, By: clipName(by)}

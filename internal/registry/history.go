@@ -16,9 +16,10 @@ import (
 // TagHistory is what is known of a tag: what it names now, and what it named before. All times are the store's.
 type TagHistory struct {
 	Digest oci.Digest `json:"digest,omitempty"` // what it names; "" when it is deleted
-	Since  time.Time  `json:"since,omitzero"`   // when it was last pushed, or deleted: then at the latest, a DELETE of what it once named renews it; zero when neither is known
-	By     string     `json:"by,omitempty"`     // who did that; "retention" for a rule
 	Before []Named    `json:"before"`           // newest first; a digest is there for each time that the tag named it
+	By     string     `json:"by,omitempty"`     // who pushed or deleted it last; "retention" for a rule
+	// Since is when it was last pushed, or deleted, at the latest: a DELETE of what it once named renews the tombstone. Zero when neither is known.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Named is a time for which a tag named a digest.

@@ -12,8 +12,8 @@ import (
 // Restore sets a tag to a digest that it named before; "" means what it named last, or names since it was deleted and brought back. It is a push of
 // what is stored: its parts are looked at, and rescued from the collector. It never writes a manifest that is gone, and never sets the tag over
 // anything but what it was when Restore began. With a digest it may be repeated after an error; with "" the second may go back
-// to what the first has replaced. It costs what the push of a manifest costs that is there, and one request for a digest that only a marker tells of. Errors:
-// MANIFEST_UNKNOWN when the tag is not known to have named the digest, or when the manifest is gone; MANIFEST_BLOB_UNKNOWN as oci.Errors, one for each
+// to what the first has replaced. It costs what the push of a manifest costs that is there, and one request for a digest that only a marker tells
+// of. Errors: MANIFEST_UNKNOWN when the tag is not known to have named the digest, or when the manifest is gone; MANIFEST_BLOB_UNKNOWN as oci.Errors, one for each
 // thing that it refers to and that the repository does not have any more; *MovedError when another has changed the tag meanwhile.
 func (l *Local) Restore(ctx context.Context, repo oci.Repository, name oci.Tag, d oci.Digest) error {
 	ctx, cancel := l.bounded(ctx)
@@ -82,7 +82,11 @@ func errGone(d oci.Digest, m stored[manifestHead]) error {
 	if m.Is(dead) {
 		message += ", on " + m.Modified.UTC().Format(time.RFC3339)
 	}
-	return &oci.Error{Code: oci.ManifestUnknown, Message: message + ". To bring it back, push it", Detail: oci.Field{Field: "digest", Got: oci.Clip(string(d))}}
+	return &oci.Error{
+		Code:    oci.ManifestUnknown,
+		Message: message + ". To bring it back, push it",
+		Detail:  oci.Field{Field: "digest", Got: oci.Clip(string(d))},
+	}
 }
 
 // saysTheSame reports whether a tag is what it was, but for its version: the delete of another manifest gives it a new one (ADR 4).
@@ -118,5 +122,6 @@ func (e *MovedError) Unwrap() error {
 	if e.By != "" {
 		now += " by " + oci.Clip(e.By)
 	}
-	return oci.Errorf(oci.Denied, "the tag %s was changed while it was restored: it was %s on %s; look whether to restore it still", e.Tag, now, e.Since.UTC().Format(time.RFC3339))
+	return oci.Errorf(oci.Denied, "the tag %s was changed while it was restored: it was %s on %s; look whether to restore it still",
+		e.Tag, now, e.Since.UTC().Format(time.RFC3339))
 }
