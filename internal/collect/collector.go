@@ -84,9 +84,9 @@ type knownList struct {
 
 // How much a collector remembers of what cannot change, in entries.
 const (
-	rememberedManifests = 32 << 10
-	rememberedTags      = 64 << 10
-	rememberedLists     = 64 << 10
+	rememberedManifests = 16 << 10
+	rememberedTags      = 32 << 10
+	rememberedLists     = 32 << 10
 )
 
 // New returns a collector over the stores of a registry. It makes no request.

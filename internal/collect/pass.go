@@ -85,6 +85,7 @@ func (c *Collector) phases(ctx context.Context, at Progress, save func(context.C
 			err = c.changedRepositories(ctx)
 		case phase == PhaseLinks && at.Full:
 			err = c.allLinks(ctx, refs, record.Key(at.Cursor), step)
+			refs = nil // its memory is for others
 		case phase == PhaseSessions:
 			err = c.CollectSessions(ctx)
 			if err == nil {

@@ -82,19 +82,22 @@ func (c *checker) missing(ctx context.Context, segments []format.Segment) (data.
 	return "", "", nil
 }
 
-// nameSession yields the segments that a session names and that are not, as they may be once it is done, its own blob's.
+// nameSession yields the segments that a session names and that are not, as they may be once it is done, its own blob's; nor, as they
+// may be once it is aborted, its own blob's that are being deleted.
 func (c *checker) nameSession(ctx context.Context, v *view, key record.Key, yield func(record.Key, data.ID)) error {
 	s, err := load[format.Upload](ctx, v, key)
 	if err != nil || s.state == format.Absent {
 		return err
 	}
 	var own []format.Segment
-	if s.Is(format.Done) && isDigest(s.Head.Digest) {
+	if s.Is(format.Done, format.Aborted) && isDigest(s.Head.Digest) {
 		rec, err := load[format.Blob](ctx, v, format.BlobKey(s.Head.Digest))
 		if err != nil {
 			return err
 		}
-		own = namedBy(rec)
+		if s.Is(format.Done) || rec.Is(format.Doomed) {
+			own = namedBy(rec)
+		}
 	}
 	for _, seg := range s.Head.Segments {
 		if isID(seg.ID) && !slices.ContainsFunc(own, func(o format.Segment) bool { return o.ID == seg.ID }) {
