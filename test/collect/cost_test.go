@@ -101,7 +101,7 @@ func measure(t *testing.T, records record.Store, segments data.Store, blobs int,
 	t.Helper()
 	ages := format.DefaultAges()
 	if grace < time.Hour {
-		ages = format.Ages{Request: time.Minute, TagAfterManifest: grace, YoungManifest: grace, TouchManifest: grace, SessionDone: grace, Session: grace, Tombstone: time.Hour, Orphan: grace, Grace: grace}
+		ages = shortAges(grace)
 	}
 	ages.Grace = grace
 	begin := time.Now()
@@ -134,6 +134,14 @@ func measure(t *testing.T, records record.Store, segments data.Store, blobs int,
 		c.Total += n
 	}
 	return c
+}
+
+// shortAges lets a test see what is collected within seconds.
+func shortAges(grace time.Duration) format.Ages {
+	return format.Ages{
+		Request: time.Minute, TagAfterManifest: grace, YoungManifest: grace, TouchManifest: grace, SessionDone: grace, Session: grace,
+		Tombstone: time.Hour, Orphan: grace, Grace: grace,
+	}
 }
 
 // watchMemory returns a function that says how much more live memory there was since than now, at most.

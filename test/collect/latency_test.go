@@ -22,7 +22,6 @@ import (
 	"holdfast/internal/oci"
 	records3 "holdfast/internal/record/s3"
 	"holdfast/internal/registry"
-	"holdfast/internal/s3"
 	"holdfast/internal/s3/s3test"
 )
 
@@ -45,17 +44,16 @@ func TestPushWhileCollecting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		near := server.Client(t)
+		cfg := server.Config(t)
+		near := server.Open(t, cfg)
 		grace := 6 * time.Second
-		ages := format.Ages{Request: time.Minute, TagAfterManifest: time.Minute, YoungManifest: time.Minute, TouchManifest: time.Minute, SessionDone: time.Minute, Session: time.Minute, Tombstone: time.Hour, Orphan: time.Hour, Grace: grace}
+		ages := shortAges(grace)
 		if _, err := fill(t.Context(), format.Store{Records: records3.New(near, ""), Ages: ages}, datas3.New(near, "", budget), 500*pushes, 16); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(grace)
-		far := server.Client(t, func(cfg *s3.Config) {
-			cfg.Transport = func(base http.RoundTripper) http.RoundTripper { return later{base, 30 * time.Millisecond} }
-			cfg.Bucket = near.Bucket()
-		})
+		cfg.Transport = func(base http.RoundTripper) http.RoundTripper { return later{base, 30 * time.Millisecond} }
+		far := server.Open(t, cfg)
 		records, segments := records3.New(far, ""), datas3.New(far, "", budget)
 		local, err := registry.New(t.Context(), records, segments, registry.Config{}, slog.New(slog.DiscardHandler))
 		if err != nil {
