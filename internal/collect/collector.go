@@ -35,6 +35,8 @@ type Config struct {
 	MultipartAge time.Duration
 	// MaxSegments is how many segments a blob may be in before they are merged; 0: format.ManySegments.
 	MaxSegments int
+	// SaveEvery is after how many repositories, or 16 times so many digests, a pass says how far it is; 0: 256.
+	SaveEvery int
 	// MaxReferences bounds the references that are remembered at once, 8 bytes each; with more, a full pass reads the manifests several times. 0: 8 Mi.
 	MaxReferences int
 }
@@ -99,6 +101,9 @@ func New(l *registry.Local, store format.Store, segments data.Store, cfg Config,
 	}
 	if cfg.MaxSegments == 0 {
 		cfg.MaxSegments = format.ManySegments
+	}
+	if cfg.SaveEvery == 0 {
+		cfg.SaveEvery = 256
 	}
 	if cfg.MaxReferences == 0 {
 		cfg.MaxReferences = 8 << 20

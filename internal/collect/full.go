@@ -78,9 +78,6 @@ func (r *references) split() {
 	r.set = map[uint64]struct{}{}
 }
 
-// saveEvery is after how many repositories, or digests, a pass says how far it is.
-const saveEvery = 256
-
 // allRepositories collects every repository after the cursor, and notes what the manifests of all of them refer to.
 func (c *Collector) allRepositories(ctx context.Context, cursor record.Key, save func(record.Key) error) (*references, error) {
 	refs := newReferences(c.cfg.MaxReferences)
@@ -90,7 +87,7 @@ func (c *Collector) allRepositories(ctx context.Context, cursor record.Key, save
 			if err := c.collectView(ctx, v, nil); err != nil {
 				return err
 			}
-			if n++; n%saveEvery == 0 {
+			if n++; n%c.cfg.SaveEvery == 0 {
 				if err := save(prefix); err != nil {
 					return err
 				}
@@ -251,7 +248,7 @@ func (c *Collector) linksOfShare(ctx context.Context, refs *references, cursor r
 		if err := d.see(ctx, at, own, here); err != nil {
 			return err
 		}
-		if n%(saveEvery*16) == 0 {
+		if n%(c.cfg.SaveEvery*16) == 0 {
 			if err := d.flush(ctx); err != nil {
 				return err
 			}

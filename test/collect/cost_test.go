@@ -23,6 +23,7 @@ import (
 	datamem "holdfast/internal/data/mem"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/format"
+	"holdfast/internal/oci"
 	"holdfast/internal/record"
 	recordmem "holdfast/internal/record/mem"
 	records3 "holdfast/internal/record/s3"
@@ -60,6 +61,56 @@ func TestCostIsLinear(t *testing.T) {
 		t.Errorf("%.1f requests for each blob, half of which are useless", each)
 	}
 }
+
+// TestCostOfChanges: a pass over what changed costs as much as the repositories that did, however many others there are.
+func TestCostOfChanges(t *testing.T) {
+	var before int64
+	for _, blobs := range []int{1000, 8000} {
+		records, segments := recordmem.New(recordmem.Config{}), datamem.New(datamem.Config{})
+		var ahead atomic.Int64
+		count := &counted{Store: movedOn{records, &ahead}, seen: map[string]int64{}}
+		store := format.Store{Records: count, Ages: format.DefaultAges()}
+		if _, err := fill(t.Context(), format.Store{Records: records, Ages: store.Ages}, segments, blobs, 1); err != nil {
+			t.Fatal(err)
+		}
+		hints := collect.NewHints(format.Store{Records: records, Ages: store.Ages}, slog.New(slog.DiscardHandler))
+		for _, repo := range []oci.Repository{"team3/app3", "team7/app7"} {
+			hints.Changed(repo)
+		}
+		if err := hints.Write(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		local, err := registry.New(t.Context(), records, segments, registry.Config{}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead.Store(int64(25 * time.Hour))
+		r, err := collect.New(local, store, countedData{segments, count}, collect.Config{}, slog.New(slog.DiscardHandler)).Pass(t.Context(), collect.Progress{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if freed := r.Counts[collect.KindBlobs]; freed == nil || freed.Freed != manifestsEach*blobsEach {
+			t.Errorf("it freed %+v blobs, want %d", freed, manifestsEach*blobsEach)
+		}
+		var total int64
+		for _, n := range count.seen {
+			total += n
+		}
+		t.Logf("%d blobs: %d requests", blobs, total)
+		if before > 0 && total != before {
+			t.Errorf("%d requests, %d with fewer repositories that did not change", total, before)
+		}
+		before = total
+	}
+}
+
+// movedOn is a store whose clock has moved on since it was filled.
+type movedOn struct {
+	record.Store
+	by *atomic.Int64
+}
+
+func (m movedOn) Now() time.Time { return m.Store.Now().Add(time.Duration(m.by.Load())) }
 
 // TestCost measures a pass with as many blobs as HOLDFAST_COST says, in a bucket ("100000") or in memory ("mem:1000000").
 func TestCost(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 var (
 	full     = flag.Bool("full", false, "explore every scenario to its full bound")
-	each     = flag.Duration("each", 3*time.Second, "with -full: the time for one scenario; what is reached by then is printed")
+	each     = flag.Duration("each", 2*time.Second, "with -full: the time for one scenario; what is reached by then is printed")
 	duration = flag.Duration("duration", 0, "walk by seeds for so long")
 	seed     = flag.Uint64("seed", 1, "the first seed")
 
