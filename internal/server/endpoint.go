@@ -32,24 +32,24 @@ func (s *Server) admit(r *http.Request) bool {
 }
 
 // serveGC tells the collector's status, or makes a pass of it and answers with the report. A pass ends when its client leaves, or when
-// working does.
-func (s *Server) serveGC(working context.Context, w http.ResponseWriter, r *http.Request) {
+// ending is closed.
+func (s *Server) serveGC(w http.ResponseWriter, r *http.Request, ending <-chan struct{}) {
 	if s.api.Load() == nil {
 		closeAfterBody(w, r)
 		api.WriteUnavailable(w, r)
 		return
 	}
 	began := time.Now()
-	status, err := s.answerGC(working, w, r)
+	status, err := s.answerGC(w, r, ending)
 	attrs := []any{"method", r.Method, "path", gcPath, "status", status, "took", time.Since(began), "client", r.RemoteAddr}
 	if err != nil {
 		attrs = append(attrs, "err", err)
 	}
-	s.log.InfoContext(context.WithoutCancel(r.Context()), "request", attrs...)
+	s.log.InfoContext(r.Context(), "request", attrs...)
 }
 
 // answerGC answers, and returns the status and the cause of one that is none of the client's.
-func (s *Server) answerGC(working context.Context, w http.ResponseWriter, r *http.Request) (int, error) {
+func (s *Server) answerGC(w http.ResponseWriter, r *http.Request, ending <-chan struct{}) (int, error) {
 	refuse := func(status int, code oci.Code, text string) (int, error) {
 		closeAfterBody(w, r)
 		api.WriteError(w, r, status, oci.Errorf(code, "%s", text))
@@ -74,7 +74,7 @@ func (s *Server) answerGC(working context.Context, w http.ResponseWriter, r *htt
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		return refuse(http.StatusMethodNotAllowed, oci.Unsupported, "GET tells the status, POST makes a pass")
 	}
-	return s.operateFor(working, w, r, request)
+	return s.operateFor(w, r, ending, request)
 }
 
 // gcRequest reads the query of a pass.
@@ -111,10 +111,9 @@ func gcRequest(query string) (operate.Request, error) {
 
 // operateFor does the work of a request and answers with what comes out. When that takes long the status is 200 before it is known: then
 // the report says what went wrong.
-func (s *Server) operateFor(working context.Context, w http.ResponseWriter, r *http.Request, request operate.Request) (int, error) {
+func (s *Server) operateFor(w http.ResponseWriter, r *http.Request, ending <-chan struct{}, request operate.Request) (int, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(working, cancel)()
 	var out bytes.Buffer
 	var code int
 	var err error
@@ -129,6 +128,10 @@ func (s *Server) operateFor(working context.Context, w http.ResponseWriter, r *h
 	begun := false
 	for {
 		select {
+		case <-ending:
+			ending = nil
+			cancel()
+			continue
 		case <-alive.C:
 			begun = true
 			w.Header().Set("Content-Type", "application/json")

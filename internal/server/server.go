@@ -166,7 +166,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 		s.work(working)
 	}()
 	srv := &http.Server{
-		Handler:                      s.handler(working),
+		Handler:                      s.handler(working.Done()),
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
@@ -263,8 +263,8 @@ func (s *Server) judge(ctx context.Context, st *store, err error) {
 	}
 }
 
-// handler serves the health endpoints and, once the stores are open, the API and the operator's endpoint, whose work ends with working.
-func (s *Server) handler(working context.Context) http.Handler {
+// handler serves the health endpoints and, once the stores are open, the API and the operator's endpoint, whose work ends when ending is closed.
+func (s *Server) handler(ending <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
 	scrape := s.metrics.Handler()
@@ -278,7 +278,7 @@ func (s *Server) handler(working context.Context) http.Handler {
 			mux.ServeHTTP(w, r)
 			return
 		case gcPath:
-			s.serveGC(working, w, r)
+			s.serveGC(w, r, ending)
 			return
 		}
 		if s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath {
