@@ -174,14 +174,15 @@ func TestGC(t *testing.T) {
 	}
 }
 
-// TestServeCollects: what a tag named goes after the grace, by serve alone, and pushes of the same layer meanwhile keep what they need.
-func TestServeCollects(t *testing.T) {
+// TestGrace: what a tag named goes after the grace, not before, and what the tag names stays.
+func TestGrace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the shortest grace, 30 s")
 	}
 	t.Parallel()
 	dir := t.TempDir()
-	cmd := command(t, self(t), "serve", storeFile(t, dir, `,"gcDelay":"1h","gcInterval":"1s"`))
+	file := storeFile(t, dir, `,"gcDelay":"1h"`)
+	cmd := command(t, self(t), "serve", file)
 	cmd.Env = append(cmd.Env, divisorVariable+"=120")
 	server := start(t, cmd)
 	if !strings.Contains(strings.Join(server.lines, "\n"), "all ages are divided") {
@@ -189,10 +190,19 @@ func TestServeCollects(t *testing.T) {
 	}
 	pushImage(t, server, "a", "latest", "old")
 	pushImage(t, server, "a", "latest", "new")
-	for deadline := time.Now().Add(3 * time.Minute); holds(t, dir, "old"); time.Sleep(time.Second) {
-		if time.Now().After(deadline) {
+	const grace = 30 * time.Second
+	began := time.Now()
+	for holds(t, dir, "old") {
+		if code, stdout, stderr := outcome(t, "gc", file); code != 0 && code != exitUnavailable {
+			t.Fatalf("code %d: %s%s", code, stdout, stderr)
+		}
+		if time.Since(began) > 4*grace {
 			t.Fatal("what the tag named is still there")
 		}
+		time.Sleep(time.Second)
+	}
+	if gone := time.Since(began); gone < grace-time.Second {
+		t.Errorf("what the tag named is gone after %s", gone)
 	}
 	if !holds(t, dir, "new") {
 		t.Error("what the tag names is gone")
@@ -257,7 +267,9 @@ func TestDamageIsFound(t *testing.T) {
 				t.Errorf("fsck: code %d: %s%s", code, stdout, stderr)
 			}
 			code, stdout, stderr = outcome(t, "scrub", "--json", file)
-			type damages struct{ Report struct{ Damaged []struct{ Kind string } } }
+			type damages struct {
+				Report struct{ Damaged []struct{ Kind string } }
+			}
 			if r := parsed[[]damages](t, stdout); code != exitFailure || len(r[0].Report.Damaged) != 1 || r[0].Report.Damaged[0].Kind != "missing" {
 				t.Errorf("scrub: code %d: %s%s", code, stdout, stderr)
 			}
@@ -428,4 +440,3 @@ func holds(t *testing.T, dir, content string) bool {
 	t.Helper()
 	return segmentOf(t, dir, content) != ""
 }
-

@@ -46,6 +46,9 @@ func Operate(ctx context.Context, cfg Config, r operate.Request, log *slog.Logge
 	}
 	defer func() {
 		for _, st := range stores {
+			if st.hints != nil {
+				err = errors.Join(err, st.hints.Write(context.WithoutCancel(ctx))) // of what the work itself left behind
+			}
 			err = errors.Join(err, st.close())
 		}
 	}()

@@ -116,6 +116,12 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.use(ctx, opened)
+	return nil
+}
+
+// use puts the API over open stores into service.
+func (s *Server) use(ctx context.Context, opened []*store) {
 	for _, st := range opened {
 		s.metrics.Store(st.path, st.hints, &st.scrubbed)
 		st.counted = s.metrics
@@ -133,7 +139,6 @@ func (s *Server) open(ctx context.Context) error {
 	s.health.answered()
 	s.health.served = s.served
 	s.health.started.Store(true)
-	return nil
 }
 
 func (s *Server) close() error {

@@ -109,27 +109,32 @@ func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, log *slo
 // for a store that does not answer.
 func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (*store, error) {
 	s := &store{cfg: cfg}
-	if s.cfg.Ages == (format.Ages{}) {
-		s.cfg.Ages = format.DefaultAges()
-	}
 	var err error
-	s.segments, err = s.open(ctx, cfg, version, budget, log)
-	if err == nil {
-		local := registry.Config{Ages: s.cfg.Ages, MaxBlobBytes: cfg.MaxBlobBytes, Redirect: cfg.Redirect, MaxNameBytes: s.maxName}
-		if cfg.Collect.Enabled { // else hints would pile up
-			s.hints = collect.NewHints(s.format(), log)
-			local.Changed = s.hints.Changed
-		}
-		s.registry, err = registry.New(ctx, s.records, s.segments, local, log)
-		var newer *registry.FormatError
-		if errors.As(err, &newer) {
-			err = fmt.Errorf("%w: %s: %w", ErrRefused, s.name, err)
-		}
+	if s.segments, err = s.open(ctx, cfg, version, budget, log); err == nil {
+		err = s.openRegistry(ctx, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// openRegistry opens the registry over the store's drivers.
+func (s *store) openRegistry(ctx context.Context, log *slog.Logger) (err error) {
+	if s.cfg.Ages == (format.Ages{}) {
+		s.cfg.Ages = format.DefaultAges()
+	}
+	local := registry.Config{Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirect: s.cfg.Redirect, MaxNameBytes: s.maxName}
+	if s.cfg.Collect.Enabled { // else hints would pile up
+		s.hints = collect.NewHints(s.format(), log)
+		local.Changed = s.hints.Changed
+	}
+	s.registry, err = registry.New(ctx, s.records, s.segments, local, log)
+	var newer *registry.FormatError
+	if errors.As(err, &newer) {
+		err = fmt.Errorf("%w: %s: %w", ErrRefused, s.name, err)
+	}
+	return err
 }
 
 func (s *store) open(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {
