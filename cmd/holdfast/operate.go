@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,6 +90,43 @@ of blobs are scrub's to check. Exit code 1: something is wrong or lost; 0: nothi
 	cmd.Flags().BoolVar(&r.Repair, "repair", false, "mend what can be mended without a guess; nothing is deleted")
 	pathFlags(cmd, &r)
 	return cmd
+}
+
+func newTag() *cobra.Command {
+	history, restore := operate.Request{Do: operate.History}, operate.Request{Do: operate.Restore}
+	show := &cobra.Command{
+		Use:   "history REPOSITORY:TAG [config]",
+		Short: "Print what a tag names, and what it named before",
+		Long: `Print what a tag names, what it named before, who changed it, and until when the collector keeps that, so that it can be restored: for
+gcDelay after the change at least.` + whereText,
+		Example: "  holdfast tag history team/app:latest /etc/holdfast/config.json",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE:    func(cmd *cobra.Command, args []string) error { return workOnTag(cmd, args, history) },
+	}
+	show.Flags().BoolVar(&history.All, "all", false, "also what the tag ever named whose manifest is there; lists all tags that the repository ever had")
+	show.Flags().BoolVar(&history.JSON, "json", false, "print JSON")
+	set := &cobra.Command{
+		Use:   "restore REPOSITORY:TAG [config]",
+		Short: "Set a tag to what it named before it was overwritten or deleted",
+		Long: `Set a tag to what it named last, or to the digest that is given, and print its history. All that the image needs is looked at and kept; if a part is
+gone nothing is done. It fails when somebody else changes the tag at the same time.` + whereText,
+		Example: "  holdfast tag restore team/app:latest /etc/holdfast/config.json\n" +
+			"  holdfast tag restore --digest=sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 team/app:latest",
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return workOnTag(cmd, args, restore) },
+	}
+	set.Flags().StringVar(&restore.Digest, "digest", "", "one that the tag named before, as the history has it")
+	set.Flags().BoolVar(&restore.JSON, "json", false, "print JSON")
+	return group("tag", "What tags named before", show, set)
+}
+
+// workOnTag is work for a command whose first argument is a tag.
+func workOnTag(cmd *cobra.Command, args []string, r operate.Request) error {
+	var found bool
+	if r.Repository, r.Tag, found = strings.Cut(args[0], ":"); !found || r.Repository == "" {
+		return usageError{fmt.Errorf("%q is not REPOSITORY:TAG", args[0])}
+	}
+	return work(cmd, args[1:], r)
 }
 
 func newToken() *cobra.Command {

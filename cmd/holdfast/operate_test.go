@@ -250,6 +250,59 @@ func TestRetentionPreview(t *testing.T) {
 	}
 }
 
+func TestTagHistoryAndRestore(t *testing.T) {
+	type history struct {
+		Digest, By string
+		Before     []struct {
+			Digest  string
+			Present bool
+			Deleted bool
+		}
+	}
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			file, _ := m.filled(t, "", func(server *running) {
+				pushImage(t, server, "a/b", "latest", "first")
+				pushImage(t, server, "a/b", "latest", "second")
+				send(t, http.MethodDelete, "http://"+server.address+"/v2/a/b/manifests/latest", "", "", http.StatusAccepted)
+			})
+			code, stdout, stderr := outcome(t, "tag", "history", "--json", "a/b:latest", file)
+			h := parsed[history](t, stdout)
+			if code != 0 || h.Digest != "" || len(h.Before) != 2 || !h.Before[0].Deleted || !h.Before[1].Present {
+				t.Fatalf("code %d: %s%s", code, stdout, stderr)
+			}
+			first, second := h.Before[1].Digest, h.Before[0].Digest
+			if code, stdout, stderr := outcome(t, "tag", "restore", "a/b:latest", file); code != 0 || !strings.Contains(stdout, second+"  ") || strings.Contains(stdout, "(deleted)") {
+				t.Errorf("restore: code %d: %s%s", code, stdout, stderr)
+			}
+			code, stdout, stderr = outcome(t, "tag", "restore", "--json", "--digest="+first, "a/b:latest", file)
+			if h := parsed[history](t, stdout); code != 0 || h.Digest != first || h.By != "holdfast tag restore" {
+				t.Errorf("restore the first: code %d: %s%s", code, stdout, stderr)
+			}
+			code, stdout, _ = outcome(t, "tag", "history", "--all", "a/b:latest", file)
+			if lines := strings.Split(stdout, "\n"); code != 0 || !strings.HasPrefix(lines[1], first+"  ") || !strings.Contains(lines[1], "  now  ") || !strings.HasPrefix(lines[2], second) {
+				t.Errorf("history: code %d: %s", code, stdout)
+			}
+			for _, row := range []struct {
+				args []string
+				code int
+				says string
+			}{
+				{[]string{"restore", "--digest=" + digestOf("other"), "a/b:latest", file}, exitFailure, "MANIFEST_UNKNOWN"},
+				{[]string{"restore", "--digest=x", "a/b:latest", file}, exitUsage, "digest"},
+				{[]string{"history", "a/b:other", file}, exitFailure, "MANIFEST_UNKNOWN"},
+				{[]string{"history", "a/b", file}, exitUsage, "REPOSITORY:TAG"},
+				{[]string{"history", "a/b:-", file}, exitUsage, "tag"},
+				{[]string{"history"}, exitUsage, "Usage:"},
+			} {
+				if code, stdout, stderr := outcome(t, append([]string{"tag"}, row.args...)...); code != row.code || !strings.Contains(stderr, row.says) {
+					t.Errorf("%v: code %d, want %d and %q: %s%s", row.args, code, row.code, row.says, stdout, stderr)
+				}
+			}
+		})
+	}
+}
+
 func TestDamageIsFound(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {

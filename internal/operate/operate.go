@@ -31,6 +31,8 @@ const (
 	Retention Op = "retention preview"
 	Scrub     Op = "scrub"
 	Fsck      Op = "fsck"
+	History   Op = "tag history"
+	Restore   Op = "tag restore"
 	Token     Op = "token"
 )
 
@@ -39,6 +41,9 @@ type Request struct {
 	Do         Op            `json:"do"`
 	Store      string        `json:"store,omitempty"`      // "/" is the root's, else a sub-path; "": all
 	Repository string        `json:"repository,omitempty"` // "": all
+	Tag        string        `json:"tag,omitempty"`        // of Repository
+	Digest     string        `json:"digest,omitempty"`     // tag restore: "" is what the tag named last
+	All        bool          `json:"all,omitempty"`        // tag history: also what only markers tell, which takes a list of them all
 	JSON       bool          `json:"json,omitempty"`       // the output is one JSON document, else text for people
 	DryRun     bool          `json:"dryRun,omitempty"`     // gc: nothing is written
 	Recent     bool          `json:"recent,omitempty"`     // gc: only what hints say has changed
@@ -90,6 +95,10 @@ func Do(ctx context.Context, stores []Store, r Request, out, progress io.Writer)
 			code, err = j.scrub(ctx)
 		case Fsck:
 			code, err = j.fsck(ctx)
+		case History:
+			code, err = j.history(ctx)
+		case Restore:
+			code, err = j.restore(ctx)
 		case Token:
 			code, err = j.token()
 		default:
