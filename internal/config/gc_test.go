@@ -253,3 +253,19 @@ func TestCollectorWarnings(t *testing.T) {
 		})
 	}
 }
+
+func TestMetrics(t *testing.T) {
+	for text, want := range map[string]Metrics{
+		"": {false, "/metrics"}, "extensions: {metrics: {}}": {true, "/metrics"}, "extensions: {metrics: {enable: false}}": {false, "/metrics"},
+		"extensions: {metrics: {enable: true, prometheus: {path: /m/of}}}": {true, "/m/of"}, "extensions: {metrics: {prometheus: {path: ''}}}": {true, "/metrics"},
+	} {
+		if c, w := mustLoad(t, "c.yaml", local+text+"\n"); c.Metrics != want || w != nil {
+			t.Errorf("%q: %v, want %v; warnings %q", text, c.Metrics, want, w)
+		}
+	}
+	for _, path := range []string{"metrics", "/v2/", "/v2/metrics", "/readyz", "/", "'/m?a'"} {
+		if _, _, err := loadText("c.yaml", local+"extensions: {metrics: {prometheus: {path: "+path+"}}}\n"); err == nil || !strings.Contains(err.Error(), "extensions.metrics.prometheus.path") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
