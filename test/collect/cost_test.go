@@ -201,7 +201,7 @@ func watchMemory() func() int64 {
 		runtime.GC()
 		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(sample)
-		return int64(sample[0].Value.Uint64()) //nolint:gosec // G115: less than 8 EiB
+		return int64(sample[0].Value.Uint64())
 	}
 	debug.FreeOSMemory()
 	before := live()
