@@ -108,7 +108,12 @@ func (c *Collector) PassNow(ctx context.Context, holder string, full bool) (*Rep
 		return nil, err
 	}
 	var out *Report
-	err = c.passUnder(ctx, l, func(*state) Progress { return Progress{Full: full, Started: c.store.Records.Now()} }, func(r *Report, _ error) { out = r })
+	err = c.passUnder(ctx, l, func(at *state) Progress {
+		if !full && at.Running != nil && at.Running.Full {
+			at.FullBegan = time.Time{} // this pass takes the place of a full one that was cut off: the next by the schedule is full again
+		}
+		return Progress{Full: full, Started: c.store.Records.Now()}
+	}, func(r *Report, _ error) { out = r })
 	return out, err
 }
 

@@ -241,3 +241,32 @@ func TestHints(t *testing.T) {
 		}
 	})
 }
+
+// TestARecentPassForgetsNoFullOne: a full pass that was cut off is made up for, also when somebody has a pass made over what changed before it goes on.
+func TestARecentPassForgetsNoFullOne(t *testing.T) {
+	in(t, func(t *testing.T, h *house) {
+		h.push("a", "latest", "layer")
+		h.blob("a", "useless")
+		h.pass(2 * day)
+		ctx, cut := context.WithCancel(t.Context())
+		defer cut()
+		cfg := collect.Config{Removed: func(collect.Kind, oci.Repository, oci.Digest) { cut() }}
+		if _, err := h.collector(cfg).PassNow(ctx, "me", true); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a full pass that is cut off: %v", err)
+		}
+		if r, err := h.collector(collect.Config{}).PassNow(t.Context(), "me", false); err != nil || r.Full {
+			t.Fatalf("a pass over what changed: %+v %v", r, err)
+		}
+		running, stop := context.WithCancel(t.Context())
+		passes := make(chan *collect.Report, 10)
+		go h.collector(collect.Config{}).Run(running, "me", collect.Schedule{Interval: time.Hour, Report: func(r *collect.Report, _ error) { passes <- r }})
+		if first, second := <-passes, <-passes; !first.Full || second.Full {
+			t.Errorf("full: %t, then %t", first.Full, second.Full)
+		}
+		stop()
+		synctest.Wait()
+		if got, want := h.bytes(), sizeOf("config", "layer"); got != want {
+			t.Errorf("%d bytes, want %d", got, want)
+		}
+	})
+}
