@@ -493,3 +493,54 @@ func holds(t *testing.T, dir, content string) bool {
 	t.Helper()
 	return segmentOf(t, dir, content) != ""
 }
+
+// TestInterruptedWork: Ctrl-C ends a command, and the end of a server the work that it does for one; both leave nothing behind that others wait for.
+func TestInterruptedWork(t *testing.T) {
+	for _, who := range []string{"command", "server"} {
+		t.Run(who, func(t *testing.T) {
+			file := storeFile(t, t.TempDir(), `,"gc":false,"gcRequestsPerSecond":1`) // slow enough to be seen
+			server := start(t, command(t, self(t), "serve", file))
+			for i := range 10 {
+				pushBlob(t, server, "a", fmt.Sprint("blob ", i))
+			}
+			var stderr bytes.Buffer
+			gc := command(t, self(t), "gc", "--sub-path=/", file)
+			gc.Stderr = &stderr
+			if err := gc.Start(); err != nil {
+				t.Fatal(err)
+			}
+			status := func() string {
+				_, stdout, _ := outcome(t, "gc", "--status", file)
+				return stdout
+			}
+			deadline := time.Now().Add(30 * time.Second)
+			for !strings.Contains(status(), "makes a pass, begun") {
+				if time.Now().After(deadline) {
+					t.Fatalf("no pass begins: %s", status())
+				}
+			}
+			began, want, says := time.Now(), exitFailure, "interrupted"
+			if who == "server" {
+				want, says = exitUnavailable, "the server ends"
+				server.stop(t)
+			} else if err := gc.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			_ = gc.Wait() // its code says it
+			if code := gc.ProcessState.ExitCode(); code != want || !strings.Contains(stderr.String(), says) {
+				t.Errorf("code %d, want %d and %q: %s", code, want, says, stderr.String())
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			for strings.Contains(status(), "makes a pass, begun") {
+				if time.Since(began) > 20*time.Second {
+					t.Fatalf("the pass goes on: %s", status())
+				}
+			}
+			if !strings.Contains(status(), "was interrupted at") {
+				t.Errorf("the status: %s", status())
+			}
+		})
+	}
+}
