@@ -103,7 +103,7 @@ gcDelay after the change at least.` + whereText,
 		Args:    cobra.RangeArgs(1, 2),
 		RunE:    func(cmd *cobra.Command, args []string) error { return workOnTag(cmd, args, history) },
 	}
-	show.Flags().BoolVar(&history.All, "all", false, "also what the tag ever named whose manifest is there; lists all tags that the repository ever had")
+	show.Flags().BoolVar(&history.All, "all", false, "also what it named longer ago, where the manifest is there; lists all tags that the repository ever had")
 	show.Flags().BoolVar(&history.JSON, "json", false, "print JSON")
 	set := &cobra.Command{
 		Use:   "restore REPOSITORY:TAG [config]",

@@ -68,7 +68,8 @@ func (r scrubbed) WriteTable(w io.Writer) error {
 	if r.Ended.IsZero() {
 		state = "not to the end yet: the next call goes on from here"
 	}
-	text := fmt.Sprintf("read %d blobs in %d segments, %d bytes, and %d manifests and tags; skipped %d; %s\n", r.Records, r.Segments, r.Bytes, r.Manifests, r.Skipped, state)
+	text := fmt.Sprintf("read %d blobs in %d segments, %d bytes, and %d manifests and tags; skipped %d; %s\n",
+		r.Records, r.Segments, r.Bytes, r.Manifests, r.Skipped, state)
 	for _, d := range r.Damaged {
 		text += fmt.Sprintf("\n%s %s\n  record %s\n", d.Kind, d.Digest, d.Key)
 		if d.Segment != "" {

@@ -86,14 +86,17 @@ type shownStatus struct {
 
 // WriteTable prints the status for people.
 func (s shownStatus) WriteTable(w io.Writer) error {
-	text := "nobody makes a pass\n"
+	text, begun, at := "nobody makes a pass\n", "", ""
+	if s.Running != nil {
+		begun, at = s.Running.Started.UTC().Format(time.RFC3339), fmt.Sprint(s.Running.Phase, " ", s.Running.Cursor)
+	}
 	switch {
 	case s.Holder != "" && s.Running != nil:
-		text = fmt.Sprintf("%s makes a pass, begun at %s, and is at %s %s\n", s.Holder, s.Running.Started.UTC().Format(time.RFC3339), s.Running.Phase, s.Running.Cursor)
+		text = fmt.Sprintf("%s makes a pass, begun at %s, and is at %s\n", s.Holder, begun, at)
 	case s.Holder != "":
 		text = fmt.Sprintf("%s makes a pass\n", s.Holder)
 	case s.Running != nil:
-		text = fmt.Sprintf("a pass, begun at %s, was interrupted at %s %s: the next one goes on from there\n", s.Running.Started.UTC().Format(time.RFC3339), s.Running.Phase, s.Running.Cursor)
+		text = fmt.Sprintf("a pass, begun at %s, was interrupted at %s: the next one goes on from there\n", begun, at)
 	}
 	if !s.Collects {
 		text += "gc is false: nobody will by itself\n"

@@ -65,7 +65,8 @@ func (m *Metrics) Store(store string, hints *collect.Hints, scrubbed *scrub.Coun
 	if hints != nil {
 		m.registry.MustRegister(
 			counter("holdfast_gc_hints_written_total", "Hints for the collector that were written.", store, hints.Written),
-			counter("holdfast_gc_hints_dropped_total", "Changes that no hint tells of, because there was no room or the store did not answer: a full pass finds them.", store, hints.Dropped),
+			counter("holdfast_gc_hints_dropped_total",
+				"Changes that no hint tells of, because there was no room or the store did not answer: a full pass finds them.", store, hints.Dropped),
 		)
 	}
 	m.registry.MustRegister(
