@@ -191,6 +191,9 @@ func (h *Handler) logRequest(r *http.Request, id string, status int, bytes int64
 		if status >= 500 || status < 400 {
 			level = slog.LevelError
 		}
+		if errors.Is(err, registry.ErrDeleted) {
+			level = slog.LevelInfo // two clients' race, not a fault
+		}
 	}
 	h.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
 }
