@@ -56,6 +56,8 @@ type Collector struct {
 
 	due *Hints // what was found before its time
 
+	toTend []record.Key // records that the pass has found to need tending
+
 	mu     sync.Mutex
 	report *Report
 	dying  map[record.Key]bool // links that a dry run would have killed

@@ -77,7 +77,9 @@ func (c *Collector) CollectDigest(ctx context.Context, d oci.Digest) error {
 
 // collectDigests is CollectDigest for several.
 func (c *Collector) collectDigests(ctx context.Context, digests []oci.Digest) error {
-	return each(ctx, len(digests), func(ctx context.Context, i int) error { return c.CollectDigest(ctx, digests[i]) })
+	return each(ctx, len(digests), func(ctx context.Context, i int) error {
+		return c.stepOver(ctx, string(digests[i]), c.CollectDigest(ctx, digests[i]))
+	})
 }
 
 // wouldDie notes a link that a dry run would have killed.
@@ -104,6 +106,19 @@ func (c *Collector) held(ctx context.Context, d oci.Digest) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// stepOver reports an error that belongs to one thing alone, so that it keeps nobody from the others: it returns nil. Errors: those of a store
+// that does not answer, and of a pass that ends.
+func (c *Collector) stepOver(ctx context.Context, what string, err error) error {
+	if stop := (stopError{}); err == nil || ctx.Err() != nil || errors.Is(err, record.ErrUnavailable) || errors.As(err, &stop) {
+		return err
+	}
+	c.log.ErrorContext(ctx, "the collector left something alone that it cannot deal with", "what", what, "err", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.skip("%s: %s", what, err.Error())
+	return nil
 }
 
 func ignoreConflict(err error) error {

@@ -210,12 +210,12 @@ func (c *Collector) linksOfShare(ctx context.Context, refs *references, cursor r
 	if cursor != "" {
 		after = format.PrefixBlobs + cursor
 	}
-	nextBlob, stopBlobs := iter.Pull2(c.store.Records.List(ctx, format.PrefixBlobs, after))
+	nextBlob, stopBlobs := iter.Pull2(c.wellFormed(c.store.Records.List(ctx, format.PrefixBlobs, after), 2))
 	defer stopBlobs()
 	if cursor != "" {
 		after = format.PrefixLinks + cursor + "0" // after all that begins with cursor and a slash
 	}
-	nextLink, stopLinks := iter.Pull2(c.store.Records.List(ctx, format.PrefixLinks, after))
+	nextLink, stopLinks := iter.Pull2(c.wellFormed(c.store.Records.List(ctx, format.PrefixLinks, after), 3))
 	defer stopLinks()
 	d := &digests{c: c, refs: refs, found: candidates{of: map[oci.Repository]map[oci.Digest]bool{}}}
 	blob, blobErr, blobs := nextBlob()
@@ -260,6 +260,30 @@ func (c *Collector) linksOfShare(ctx context.Context, refs *references, cursor r
 	return d.flush(ctx)
 }
 
+// wellFormed leaves out keys that the format would not make: those of other parts than <folder>/<h2>/<digest>, so many of them after the folder.
+func (c *Collector) wellFormed(list iter.Seq2[record.Entry, error], parts int) iter.Seq2[record.Entry, error] {
+	return func(yield func(record.Entry, error) bool) {
+		for entry, err := range list {
+			if err == nil && !wellFormed(entry.Key, parts) {
+				c.report.skip("%s is not a key that this version knows", entry.Key)
+				continue
+			}
+			if !yield(entry, err) {
+				return
+			}
+		}
+	}
+}
+
+func wellFormed(key record.Key, parts int) bool {
+	p := strings.Split(string(key), "/")
+	if len(p) != parts+1 || len(p[1]) != 2 || p[len(p)-1] == "" {
+		return false
+	}
+	d, err := format.PartDigest(p[2])
+	return err == nil && d.Encoded()[:2] == p[1]
+}
+
 func firstError(ctx context.Context, errs ...error) error {
 	for _, err := range append([]error{ctx.Err()}, errs...) {
 		if err != nil {
@@ -281,8 +305,7 @@ func (d *digests) see(ctx context.Context, at string, own *record.Entry, links [
 	part := at[strings.LastIndexByte(at, '/')+1:]
 	digest, err := format.PartDigest(part)
 	if err != nil {
-		d.c.report.skip("%s", err.Error())
-		return nil
+		return err // wellFormed has looked
 	}
 	if !d.refs.covers(part) {
 		return nil
@@ -308,7 +331,7 @@ func (d *digests) see(ctx context.Context, at string, own *record.Entry, links [
 	case own.Size == format.DeadSize:
 		return d.c.purge(ctx, *own)
 	default:
-		return d.c.CollectDigest(ctx, digest)
+		return d.c.stepOver(ctx, string(digest), d.c.CollectDigest(ctx, digest))
 	}
 	if d.found.size > maxCandidates {
 		return d.flush(ctx)

@@ -137,7 +137,7 @@ func (c *Collector) readHints(ctx context.Context) (hinted, error) {
 			break
 		}
 		hint, err := format.Read[format.Hint](ctx, c.store, entry.Key)
-		if err != nil {
+		if err := c.stepOver(ctx, string(entry.Key), err); err != nil {
 			return out, err
 		}
 		for _, of := range hint.Head.Repositories {

@@ -31,6 +31,8 @@ type house struct {
 	registry *registry.Local
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 const day = 24 * time.Hour
 
 // in runs a test in a house of its own.
@@ -46,8 +48,8 @@ func newHouse(t *testing.T, records record.Store, segments datamem.Config) *hous
 	t.Helper()
 	h := &house{t: t, records: records, segments: datamem.New(segments)}
 	h.store = format.Store{Records: records, Ages: format.DefaultAges()}
-	h.hints = collect.NewHints(h.store, slog.New(slog.DiscardHandler))
-	l, err := registry.New(t.Context(), records, h.segments, registry.Config{Changed: h.hints.Changed}, slog.New(slog.DiscardHandler))
+	h.hints = collect.NewHints(h.store, discard())
+	l, err := registry.New(t.Context(), records, h.segments, registry.Config{Changed: h.hints.Changed}, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +69,7 @@ func (h *house) pass(d time.Duration) {
 }
 
 func (h *house) collector(cfg collect.Config) *collect.Collector {
-	return collect.New(h.registry, h.store, h.segments, cfg, slog.New(slog.DiscardHandler))
+	return collect.New(h.registry, h.store, h.segments, cfg, discard())
 }
 
 // collect makes a pass of a fresh collector.

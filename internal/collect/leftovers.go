@@ -29,9 +29,18 @@ func (c *Collector) clearAway(ctx context.Context, v *view) error {
 			}
 		case t.digest != "":
 			named[t.digest] = true
+		default:
+			if err := buryVoidAt[format.Tag](ctx, c, t.Entry); err != nil {
+				return err
+			}
 		}
 	}
 	for _, m := range v.inOrder {
+		if m.void {
+			if err := buryVoidAt[format.Manifest](ctx, c, m.Entry); err != nil {
+				return err
+			}
+		}
 		if !m.dead() && m.parsed.Subject != nil {
 			named[m.parsed.Subject.Digest] = true // by its tombstone it is known that the subject was here
 		}
@@ -68,7 +77,7 @@ func (c *Collector) dropMarkers(ctx context.Context, v *view) error {
 	age := max(c.store.Ages.Tombstone, c.store.Ages.Grace)
 	condemned := map[oci.Digest][]record.Entry{}
 	for _, d := range v.markers {
-		if m := v.manifests[d]; m != nil && (m.Size != format.DeadSize || m.parsed != nil || c.age(m.Modified) < age) {
+		if m := v.manifests[d]; m != nil && (!m.dead() || m.parsed != nil || c.age(m.Modified) < age) {
 			continue
 		}
 		entries, err := c.condemnMarkers(ctx, v.repo, d)
@@ -150,8 +159,11 @@ func (c *Collector) dropRepository(ctx context.Context, v *view) error {
 	}
 	key := format.RepositoryKey(v.repo)
 	marker, err := format.Read[format.Marker](ctx, c.store, key)
-	if err != nil || !marker.Present() || marker.Is(format.Live) && c.age(marker.Modified) < c.store.Ages.YoungManifest {
-		return err
+	if err != nil || !marker.Present() {
+		return firstError(ctx, err, buryVoid(ctx, c, key, marker))
+	}
+	if marker.Is(format.Live) && c.age(marker.Modified) < c.store.Ages.YoungManifest {
+		return nil
 	}
 	c.count(KindRepositories, Count{Found: 1})
 	if c.cfg.DryRun {
@@ -189,5 +201,27 @@ func (v *view) inUse() bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(v.tags, func(t tagSeen) bool { return t.Size != format.DeadSize })
+	return slices.ContainsFunc(v.tags, func(t tagSeen) bool { return t.Size != format.DeadSize && t.digest != "" })
+}
+
+// buryVoidAt is buryVoid for a value that is not read yet. One that is too young is not read.
+func buryVoidAt[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, entry record.Entry) error {
+	if c.age(entry.Modified) < c.store.Ages.Tombstone {
+		return nil
+	}
+	s, err := format.Read[H, P](ctx, c.store, entry.Key)
+	if err != nil {
+		return err
+	}
+	return buryVoid[H, P](ctx, c, entry.Key, s)
+}
+
+// buryVoid makes a tombstone of a value that has counted for nothing for the life of one.
+func buryVoid[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, key record.Key, s format.Stored[H]) error {
+	if c.cfg.DryRun || !s.Exists() || !s.Is(format.Absent) || c.age(s.Modified) < c.store.Ages.Tombstone {
+		return nil
+	}
+	var none H
+	_, err := format.Write[H, P](ctx, c.store, key, s, format.Killed[H, P](none), nil, false)
+	return ignoreConflict(err)
 }

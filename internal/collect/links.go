@@ -19,7 +19,7 @@ func (c *Collector) collectLinks(ctx context.Context, v *view, candidates map[oc
 	links, gone := make([]format.Stored[format.Link], len(digests)), make([]bool, len(digests))
 	err := each(ctx, len(digests), func(ctx context.Context, i int) (err error) {
 		links[i], gone[i], err = c.condemnLink(ctx, v.repo, digests[i])
-		return err
+		return c.stepOver(ctx, "the link of "+string(digests[i])+" in "+string(v.repo), err)
 	})
 	if err == nil {
 		err = c.decideLinks(ctx, v.repo, digests, links, gone)
@@ -106,7 +106,12 @@ func (c *Collector) condemnLink(ctx context.Context, repo oci.Repository, d oci.
 			c.cfg.Removed(KindLinks, repo, d)
 		}
 	case link.Is(format.Live):
-		link, err = format.Swap(ctx, c.store, key, link, format.Condemned)
+		before := link.Modified
+		// By what the store says, not by a replica's clock.
+		if link, err = format.Swap(ctx, c.store, key, link, format.Condemned); err == nil && link.Modified.Sub(before) < c.store.Ages.Grace {
+			c.count(KindLinks, Count{Rescued: 1})
+			link, err = format.Swap(ctx, c.store, key, link, format.Live)
+		}
 	}
 	if format.IsConflict(err) {
 		c.count(KindLinks, Count{Rescued: 1})

@@ -2,25 +2,40 @@ package collect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"holdfast/internal/data"
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 )
 
-// tend looks after one blob record on a full pass: it merges many segments, and gives up those that an earlier merge replaced.
-func (c *Collector) tend(ctx context.Context, key record.Key, rec format.Stored[format.Blob]) error {
+// mostTended bounds the records that one full pass tends to.
+const mostTended = 10000
+
+// needsTending reports whether a record has many segments, or some that an earlier merge replaced, or counts for nothing.
+func (c *Collector) needsTending(rec format.Stored[format.Blob]) bool {
+	return rec.Is(format.Absent) || rec.Is(format.Live) && (len(rec.Head.Old) > 0 || len(rec.Head.Segments) > c.cfg.MaxSegments)
+}
+
+// tend looks after one blob record: it merges many segments, gives up those that an earlier merge replaced, and buries what is void. What
+// fails keeps nobody from the others.
+func (c *Collector) tend(ctx context.Context, key record.Key) error {
+	return c.stepOver(ctx, string(key), c.tendTo(ctx, key))
+}
+
+func (c *Collector) tendTo(ctx context.Context, key record.Key) error {
 	d, err := format.PartDigest(string(key[strings.LastIndexByte(string(key), '/')+1:]))
 	if err != nil {
-		c.report.skip("%s", err.Error())
-		return nil
+		return err
 	}
+	rec, err := format.Read[format.Blob](ctx, c.store, key)
 	switch {
+	case err != nil:
+		return err
+	case rec.Is(format.Absent):
+		return buryVoid(ctx, c, key, rec)
 	case !rec.Is(format.Live):
 		return nil
 	case len(rec.Head.Old) > 0 && c.age(rec.Modified) >= c.store.Ages.Tombstone:
@@ -40,12 +55,13 @@ func (c *Collector) merge(ctx context.Context, d oci.Digest, rec format.Stored[f
 		return nil
 	}
 	merged, err := c.registry.CopySegments(ctx, d, rec.Head.Segments, rec.Head.Size)
-	if errors.Is(err, data.ErrNotFound) || errors.Is(err, oci.ErrUnavailable) && !errors.Is(err, data.ErrUnavailable) {
-		c.report.skip("%s: its %d segments were not merged: %s", d, len(rec.Head.Segments), err.Error())
-		return nil // deleted meanwhile, or damaged: the check of the bytes says which
-	}
-	if err != nil {
-		return fmt.Errorf("collect: merge the segments of %s: %w", d, err)
+	if err != nil { // deleted meanwhile, damaged, or no room: it can wait
+		if ctx.Err() != nil {
+			return err
+		}
+		c.count(KindMerged, Count{Left: 1})
+		c.log.WarnContext(ctx, "the segments of a blob were not merged", "digest", d, "segments", len(rec.Head.Segments), "err", err)
+		return nil
 	}
 	head := rec.Head
 	head.Old, head.Segments = head.Segments, merged

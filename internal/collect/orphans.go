@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -47,24 +48,35 @@ func (c *Collector) CollectOrphans(ctx context.Context) error {
 			n, err := shortID(id)
 			return err == nil && n%shares == share
 		}
-		names, full, err := c.allNames(ctx, in, share == 0)
-		if err != nil {
-			return err
-		}
-		if full {
+		names, err := c.allNames(ctx, in, share == 0)
+		if errors.Is(err, errTooMany) {
 			shares, share = 2*shares, 0
 			continue
+		}
+		if err != nil {
+			return err
 		}
 		if err := c.freeUnnamed(ctx, names, in); err != nil {
 			return err
 		}
 		share++
 	}
+	for _, key := range c.toTend { // last: merging needs room
+		if err := c.tend(ctx, key); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
+// errTooMany says that there are more names than may be remembered.
+var errTooMany = errors.New("collect: more segments than may be remembered")
+
 // freeUnnamed frees what is in the share and not in names.
 func (c *Collector) freeUnnamed(ctx context.Context, names idSet, in func(data.ID) bool) error {
+	if names == nil {
+		return nil // what cannot be read may name anything
+	}
 	var unnamed []data.Entry
 	for entry, err := range c.segments.List(ctx, "") {
 		if err != nil {
@@ -85,8 +97,11 @@ func (c *Collector) freeUnnamed(ctx context.Context, names idSet, in func(data.I
 	if c.cfg.DryRun {
 		return nil
 	}
-	again, full, err := c.allNames(ctx, in, false)
-	if err != nil || full {
+	again, err := c.allNames(ctx, in, false)
+	if errors.Is(err, errTooMany) || err == nil && again == nil {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	for _, entry := range unnamed {
@@ -99,37 +114,47 @@ func (c *Collector) freeUnnamed(ctx context.Context, names idSet, in func(data.I
 			continue
 		}
 		if err := c.segments.Delete(ctx, entry.ID); err != nil {
-			return fmt.Errorf("collect: delete a segment that nothing names: %w", err)
+			if err := c.stepOver(ctx, "the segment "+string(entry.ID), err); err != nil {
+				return err
+			}
+			c.count(KindOrphans, Count{Left: 1})
+			continue
 		}
 		c.count(KindOrphans, Count{Freed: 1, FreedBytes: entry.Size})
 	}
 	return nil
 }
 
-// allNames reads which segments of a share records and sessions name; full says that they are more than may be remembered. With tend it
-// also tends to the records on the way.
-func (c *Collector) allNames(ctx context.Context, in func(data.ID) bool, tend bool) (names idSet, full bool, err error) {
-	names = idSet{}
+// allNames reads which segments of a share records and sessions name; nil when one of them cannot be read. With tend it notes the records
+// that need tending to. Errors: errTooMany.
+func (c *Collector) allNames(ctx context.Context, in func(data.ID) bool, tend bool) (idSet, error) {
+	names := idSet{}
 	add := func(segments []format.Segment) error {
+		if len(names) > c.cfg.MaxReferences {
+			return errTooMany
+		}
 		return names.add(slices.DeleteFunc(slices.Clone(segments), func(s format.Segment) bool { return !in(s.ID) }))
 	}
-	err = readAll(ctx, c, format.PrefixBlobs, func(key record.Key, rec format.Stored[format.Blob]) error {
-		if full = len(names) > c.cfg.MaxReferences; full || rec.Is(format.Absent, format.Dead) {
+	if tend {
+		c.toTend = nil
+	}
+	unread, err := readAll(ctx, c, format.PrefixBlobs, func(key record.Key, rec format.Stored[format.Blob]) error {
+		if tend && c.needsTending(rec) && len(c.toTend) < mostTended {
+			c.toTend = append(c.toTend, key)
+		}
+		if rec.Is(format.Absent, format.Dead) {
 			return nil
 		}
-		if err := add(rec.Head.Segments); err != nil {
-			return err
-		}
-		if err := add(rec.Head.Old); err != nil || !tend {
-			return err
-		}
-		return c.tend(ctx, key, rec)
+		return errors.Join(add(rec.Head.Segments), add(rec.Head.Old))
 	})
-	if err != nil || full {
-		return nil, full, err
+	if err != nil {
+		return nil, err
 	}
-	err = readAll(ctx, c, format.PrefixUploads, func(_ record.Key, s format.Stored[format.Upload]) error {
+	more, err := readAll(ctx, c, format.PrefixUploads, func(_ record.Key, s format.Stored[format.Upload]) error {
 		return add(s.Head.Segments)
 	})
-	return names, full, err
+	if err != nil || unread+more > 0 {
+		return nil, err
+	}
+	return names, nil
 }

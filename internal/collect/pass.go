@@ -2,7 +2,6 @@ package collect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -62,6 +61,11 @@ func (c *Collector) reported(ctx context.Context, full bool, work func() error) 
 	return c.report, err
 }
 
+// stopError ends a pass: whoever made it wants no more of it.
+type stopError struct{ error }
+
+func (e stopError) Unwrap() error { return e.error }
+
 func (c *Collector) phases(ctx context.Context, at Progress, save func(context.Context, Progress) error) error {
 	begin := max(slices.Index(phases, at.Phase), 0)
 	var refs *references
@@ -75,7 +79,10 @@ func (c *Collector) phases(ctx context.Context, at Progress, save func(context.C
 		at.Phase = phase
 		step := func(cursor record.Key) error {
 			at.Cursor = string(cursor)
-			return save(ctx, at)
+			if err := save(ctx, at); err != nil {
+				return stopError{err}
+			}
+			return nil
 		}
 		var err error
 		switch {
@@ -121,16 +128,15 @@ func (c *Collector) changedRepositories(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		merges := batch.repositories[""]
+		delete(batch.repositories, "")
 		for _, repo := range slices.Sorted(maps.Keys(batch.repositories)) {
-			blobs := batch.repositories[repo]
-			if repo == "" {
-				err = c.mergeHinted(ctx, blobs)
-			} else {
-				err = c.CollectRepository(ctx, repo, blobs)
-			}
-			if err != nil {
+			if err := c.CollectRepository(ctx, repo, batch.repositories[repo]); err != nil {
 				return err
 			}
+		}
+		if err := c.mergeHinted(ctx, merges); err != nil { // last: it needs room
+			return err
 		}
 		if err := c.dropHints(ctx, batch.read); err != nil {
 			return err
@@ -152,13 +158,7 @@ func (c *Collector) CollectRepository(ctx context.Context, repo oci.Repository, 
 
 // leaveUnclear leaves a repository alone that cannot be understood.
 func (c *Collector) leaveUnclear(ctx context.Context, repo oci.Repository, err error) error {
-	var what unclearError
-	if !errors.As(err, &what) {
-		return err
-	}
-	c.log.ErrorContext(ctx, "a repository was left alone: the collector cannot understand it", "repo", repo, "err", err)
-	c.report.skip("repository %s: %s", repo, err.Error())
-	return nil
+	return c.stepOver(ctx, "repository "+string(repo), err)
 }
 
 func (c *Collector) collectView(ctx context.Context, v *view, hinted map[oci.Digest]bool) error {
@@ -175,12 +175,7 @@ func (c *Collector) collectView(ctx context.Context, v *view, hinted map[oci.Dig
 
 func (c *Collector) mergeHinted(ctx context.Context, blobs map[oci.Digest]bool) error {
 	for _, d := range slices.Sorted(maps.Keys(blobs)) {
-		key := format.BlobKey(d)
-		rec, err := format.Read[format.Blob](ctx, c.store, key)
-		if err != nil {
-			return err
-		}
-		if err := c.tend(ctx, key, rec); err != nil {
+		if err := c.tend(ctx, format.BlobKey(d)); err != nil {
 			return err
 		}
 	}
@@ -188,18 +183,21 @@ func (c *Collector) mergeHinted(ctx context.Context, blobs map[oci.Digest]bool) 
 }
 
 // readAll reads the values below a prefix that are not dead, several at once, and calls see with every one in the order of the keys.
-func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefix record.Key, see func(record.Key, format.Stored[H]) error) error {
+// Those that cannot be read are stepped over, and counted.
+func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefix record.Key, see func(record.Key, format.Stored[H]) error) (unread int, err error) {
 	var keys []record.Key
 	flush := func() error {
-		values := make([]format.Stored[H], len(keys))
+		values, failed := make([]format.Stored[H], len(keys)), make([]error, len(keys))
 		if err := each(ctx, len(keys), func(ctx context.Context, i int) (err error) {
-			values[i], err = format.Read[H, P](ctx, c.store, keys[i])
-			return err
+			values[i], failed[i] = format.Read[H, P](ctx, c.store, keys[i])
+			return c.stepOver(ctx, string(keys[i]), failed[i])
 		}); err != nil {
 			return err
 		}
 		for i, key := range keys {
-			if err := see(key, values[i]); err != nil {
+			if failed[i] != nil {
+				unread++
+			} else if err := see(key, values[i]); err != nil {
 				return err
 			}
 		}
@@ -208,16 +206,17 @@ func readAll[H any, P format.HeadOf[H]](ctx context.Context, c *Collector, prefi
 	}
 	for entry, err := range c.store.Records.List(ctx, prefix, "") {
 		if err != nil {
-			return fmt.Errorf("collect: list %s: %w", prefix, err)
+			return unread, fmt.Errorf("collect: list %s: %w", prefix, err)
 		}
 		if entry.Size == format.DeadSize {
 			continue
 		}
 		if keys = append(keys, entry.Key); len(keys) == 256 {
 			if err := flush(); err != nil {
-				return err
+				return unread, err
 			}
 		}
 	}
-	return flush()
+	err = flush()
+	return unread, err
 }

@@ -58,15 +58,34 @@ func (c *Collector) finishDeletes(ctx context.Context, v *view) error {
 	return nil
 }
 
-// reachable are the manifests that somebody may still want: what tags name and, within the grace, named; what was pushed within the delay,
-// unless it is in condemned; what the policy keeps; their children; and what refers to one of them.
-func (c *Collector) reachable(ctx context.Context, v *view, condemned map[oci.Digest]record.Version) (map[oci.Digest]bool, error) {
-	kept, err := c.keeps(ctx, v)
+// moment is when a repository is looked at, and what this collector had condemned by then.
+type moment struct {
+	now       time.Time
+	condemned map[oci.Digest]condemnation
+}
+
+// condemnation is a manifest that was condemned, and when it was written before; zero for one that another collector had condemned.
+type condemnation struct {
+	version record.Version
+	written time.Time
+}
+
+// writtenAt is when somebody who wanted it last wrote a manifest.
+func (at moment) writtenAt(m *manifestSeen) time.Time {
+	if c, is := at.condemned[m.digest]; is && c.version == m.Version {
+		return c.written
+	}
+	return m.Modified
+}
+
+// reachable are the manifests that somebody may still want: what tags name and, within the grace, named; what was pushed within the delay;
+// what the policy keeps; their children; and what refers to one of them.
+func (c *Collector) reachable(ctx context.Context, v *view, at moment) (map[oci.Digest]bool, error) {
+	kept, err := c.keeps(ctx, v, at)
 	if err != nil {
 		return nil, err
 	}
-	now := c.store.Records.Now()
-	within := func(t time.Time, age time.Duration) bool { return now.Sub(t) < age }
+	within := func(t time.Time, age time.Duration) bool { return at.now.Sub(t) < age }
 	var next []oci.Digest
 	for _, t := range v.tags {
 		if t.digest != "" && (!t.dead || within(t.Modified, c.store.Ages.Grace)) {
@@ -79,6 +98,7 @@ func (c *Collector) reachable(ctx context.Context, v *view, condemned map[oci.Di
 		}
 	}
 	referrers := map[oci.Digest][]oci.Digest{}
+	var young []oci.Digest
 	for _, m := range v.inOrder {
 		if m.dead() {
 			continue
@@ -87,11 +107,25 @@ func (c *Collector) reachable(ctx context.Context, v *view, condemned map[oci.Di
 			subject := m.parsed.Subject.Digest
 			referrers[subject] = append(referrers[subject], m.digest)
 		}
-		if kept[m.digest] || condemned[m.digest] != m.Version && within(m.Modified, max(c.store.Ages.Grace, c.store.Ages.YoungManifest, c.cfg.Delay)) {
+		if kept[m.digest] {
 			next = append(next, m.digest)
+		}
+		if within(at.writtenAt(m), max(c.store.Ages.Grace, c.store.Ages.YoungManifest, c.cfg.Delay)) {
+			young = append(young, m.digest)
 		}
 	}
 	live := map[oci.Digest]bool{}
+	v.reach(live, next, referrers)
+	old := len(live)
+	if v.reach(live, young, referrers); len(live) > old {
+		c.later(v.repo) // some live only for their youth
+	}
+	return live, nil
+}
+
+// reach adds to live what leads from some manifests: them, their children, and what refers to any of these.
+func (v *view) reach(live map[oci.Digest]bool, from []oci.Digest, referrers map[oci.Digest][]oci.Digest) {
+	next := slices.Clone(from)
 	for len(next) > 0 {
 		d := next[len(next)-1]
 		next = next[:len(next)-1]
@@ -105,13 +139,12 @@ func (c *Collector) reachable(ctx context.Context, v *view, condemned map[oci.Di
 		}
 		next = append(next, referrers[d]...)
 	}
-	return live, nil
 }
 
 // collectManifests condemns what nobody can reach, raises the fence, looks again, and kills or restores. The blobs of what has died become
 // candidates.
 func (c *Collector) collectManifests(ctx context.Context, v *view, candidates map[oci.Digest]bool) error {
-	live, err := c.reachable(ctx, v, nil)
+	live, err := c.reachable(ctx, v, moment{now: c.store.Records.Now()})
 	if err != nil {
 		return err
 	}
@@ -137,14 +170,23 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, candidates ma
 	}); err != nil {
 		return err
 	}
-	versions := map[oci.Digest]record.Version{}
+	// The second look judges ages by what the store said when it condemned: no clock of a replica's has a part in it.
+	at := moment{now: c.store.Records.Now(), condemned: map[oci.Digest]condemnation{}}
 	for i, s := range condemned {
-		if s.Is(format.Condemned) {
-			versions[useless[i].digest] = s.Version
+		if !s.Is(format.Condemned) {
+			continue
 		}
+		by := condemnation{version: s.Version}
+		if m := useless[i]; s.Version != m.Version {
+			by.written = m.Modified
+			if s.Modified.Before(at.now) {
+				at.now = s.Modified
+			}
+		}
+		at.condemned[useless[i].digest] = by
 	}
-	c.count(KindManifests, Count{Rescued: int64(len(useless) - len(versions))})
-	if len(versions) == 0 {
+	c.count(KindManifests, Count{Rescued: int64(len(useless) - len(at.condemned))})
+	if len(at.condemned) == 0 {
 		return nil
 	}
 	if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
@@ -154,11 +196,11 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, candidates ma
 	if err != nil {
 		return err
 	}
-	if live, err = c.reachable(ctx, again, versions); err != nil {
+	if live, err = c.reachable(ctx, again, at); err != nil {
 		return err
 	}
 	// What dies takes the names of its blobs along: a collector that is killed now leaves them in a hint.
-	if err := c.hintAt(ctx, v.repo, useless, func(m *manifestSeen) bool { return versions[m.digest] != "" && !live[m.digest] }); err != nil {
+	if err := c.hintAt(ctx, v.repo, useless, func(m *manifestSeen) bool { return at.condemned[m.digest].version != "" && !live[m.digest] }); err != nil {
 		return err
 	}
 	killed := make([]bool, len(useless))
@@ -257,6 +299,9 @@ func (c *Collector) dropReferrers(ctx context.Context, v *view) error {
 			return err
 		}
 		if !list.Present() {
+			if err := buryVoid(ctx, c, entry.Key, list); err != nil {
+				return err
+			}
 			continue
 		}
 		known = knownList{version: list.Version}

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"slices"
 
 	"holdfast/internal/collect/pulled"
 	"holdfast/internal/collect/retain"
@@ -49,7 +50,8 @@ func (c *Collector) judgeTags(ctx context.Context, v *view) ([]retain.Decision, 
 	}
 	decisions := policy.Decide(tags, c.store.Records.Now())
 	for i := range decisions {
-		if subject, is := retain.Subject(decisions[i].Name); is && policy.DropsReferrers() && c.isGone(v, subject) {
+		subject, is := retain.Subject(decisions[i].Name)
+		if is && policy.DropsReferrers() && c.isGone(v, subject) && c.age(decisions[i].Pushed) >= max(c.store.Ages.Grace, c.cfg.Delay) {
 			decisions[i].Keep, decisions[i].Rule = false, "deleteReferrers: "+string(subject)+", to which its name refers, is gone"
 		}
 	}
@@ -82,12 +84,29 @@ func (c *Collector) dropTags(ctx context.Context, v *view) error {
 	if err != nil {
 		return err
 	}
+	decisions = slices.DeleteFunc(decisions, func(d retain.Decision) bool { return d.Keep })
+	if len(decisions) == 0 {
+		return nil
+	}
+	// The list may be older than what is dropped for it: only what a fresh one drops as well goes.
+	fresh, err := c.look(ctx, v.repo, format.TagPrefix(v.repo), format.ManifestPrefix(v.repo))
+	if err != nil {
+		return err
+	}
+	again, err := c.judgeTags(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	stays := map[oci.Tag]bool{}
+	for _, d := range again {
+		stays[d.Name] = d.Keep
+	}
 	at := map[oci.Tag]*tagSeen{}
 	for i := range v.tags {
 		at[v.tags[i].name] = &v.tags[i]
 	}
 	for _, d := range decisions {
-		if d.Keep {
+		if keep, there := stays[d.Name]; keep || !there {
 			continue
 		}
 		c.count(KindTags, Count{Found: 1})
@@ -128,7 +147,7 @@ func (c *Collector) dropTag(ctx context.Context, repo oci.Repository, t *tagSeen
 }
 
 // keeps returns the manifests that the policy keeps though no tag leads to them.
-func (c *Collector) keeps(ctx context.Context, v *view) (map[oci.Digest]bool, error) {
+func (c *Collector) keeps(ctx context.Context, v *view, at moment) (map[oci.Digest]bool, error) {
 	policy := c.cfg.Policies.For(v.repo)
 	kept := map[oci.Digest]bool{}
 	pulls, err := c.pulls(ctx, v.repo, policy)
@@ -155,10 +174,10 @@ func (c *Collector) keeps(ctx context.Context, v *view) (map[oci.Digest]bool, er
 		case m.parsed.Subject != nil:
 			kept[m.digest] = c.keepsReferrer(v, policy, m.parsed.Subject.Digest)
 		default:
-			untagged = append(untagged, retain.Tag{Digest: m.digest, Pushed: m.Modified, Pulled: pulls.Of(m.digest)})
+			untagged = append(untagged, retain.Tag{Digest: m.digest, Pushed: at.writtenAt(m), Pulled: pulls.Of(m.digest)})
 		}
 	}
-	for _, d := range policy.DecideUntagged(untagged, c.store.Records.Now()) {
+	for _, d := range policy.DecideUntagged(untagged, at.now) {
 		kept[d.Digest] = d.Keep
 	}
 	return kept, nil

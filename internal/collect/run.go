@@ -26,11 +26,25 @@ type Schedule struct {
 
 // state is what the lease remembers for whoever comes next.
 type state struct {
-	Running   *Progress `json:"running,omitempty"` // of a pass that has begun and not ended
-	Ended     time.Time `json:"ended,omitzero"`    // the last pass
-	FullBegan time.Time `json:"full,omitzero"`     // the last full pass
+	Running   *Progress `json:"running,omitempty"`  // of a pass that has begun and not ended
+	Ended     time.Time `json:"ended,omitzero"`     // the last pass
+	Full      time.Time `json:"full,omitzero"`      // when the last full pass that came to its end began
+	Failures  int       `json:"failures,omitempty"` // of Running, one after the other
+	NotBefore time.Time `json:"notBefore,omitzero"` // when it may be tried again
 	Last      *Report   `json:"last,omitempty"`
 }
+
+// failed notes that a pass failed: it is tried again from where it was, each time later, and given up after some times.
+func (s *state) failed(now time.Time, report *Report) {
+	s.Failures++
+	s.NotBefore = now.Add(min(15*time.Second<<s.Failures, 10*time.Minute))
+	if s.Last = report; s.Failures >= mostFailures {
+		s.Running, s.Failures, s.Ended = nil, 0, now
+	}
+}
+
+// mostFailures is how often a pass is tried from one place.
+const mostFailures = 4
 
 // Status is what is known of the collector, at any replica.
 type Status struct {
@@ -78,6 +92,9 @@ func (c *Collector) turn(ctx context.Context, holder string, s Schedule, full ti
 		return err
 	}
 	now := c.store.Records.Now()
+	if now.Before(at.NotBefore) {
+		return nil
+	}
 	begin := at.Running == nil
 	if begin && (now.Sub(at.Ended) < s.Interval || s.Window != nil && !s.Window(now)) {
 		return nil
@@ -91,10 +108,10 @@ func (c *Collector) turn(ctx context.Context, holder string, s Schedule, full ti
 	}
 	return c.passUnder(ctx, l, func(at *state) Progress {
 		if at.Running != nil {
-			c.log.InfoContext(ctx, "a collector's pass goes on that another replica began", "phase", at.Running.Phase, "after", at.Running.Cursor)
+			c.log.InfoContext(ctx, "a collector's pass goes on that was cut off", "phase", at.Running.Phase, "after", at.Running.Cursor)
 			return *at.Running
 		}
-		return Progress{Full: now.Sub(at.FullBegan) >= full, Started: now}
+		return Progress{Full: now.Sub(at.Full) >= full, Started: now}
 	}, s.Report)
 }
 
@@ -109,9 +126,6 @@ func (c *Collector) PassNow(ctx context.Context, holder string, full bool) (*Rep
 	}
 	var out *Report
 	err = c.passUnder(ctx, l, func(at *state) Progress {
-		if !full && at.Running != nil && at.Running.Full {
-			at.FullBegan = time.Time{} // this pass takes the place of a full one that was cut off: the next by the schedule is full again
-		}
 		return Progress{Full: full, Started: c.store.Records.Now()}
 	}, func(r *Report, _ error) { out = r })
 	return out, err
@@ -132,9 +146,7 @@ func (c *Collector) passUnder(ctx context.Context, l *lease.Lease, from func(*st
 		return errors.Join(err, l.Release(ctx, true))
 	}
 	progress := from(&at)
-	if at.Running = &progress; progress.Full {
-		at.FullBegan = progress.Started
-	}
+	at.Running = &progress
 	err := l.Save(held, at)
 	var report *Report
 	if err == nil {
@@ -146,9 +158,16 @@ func (c *Collector) passUnder(ctx context.Context, l *lease.Lease, from func(*st
 			tell(report, err)
 		}
 	}
-	if err == nil {
-		at.Running, at.Ended, at.Last = nil, c.store.Records.Now(), report
+	switch now := c.store.Records.Now(); {
+	case err == nil:
+		at = state{Ended: now, Full: at.Full, Last: report}
+		if progress.Full {
+			at.Full = progress.Started
+		}
 		err = l.Save(held, at)
+	case held.Err() == nil && report != nil:
+		at.failed(now, report)
+		err = errors.Join(err, l.Save(held, at))
 	}
 	if cause := context.Cause(held); err != nil && cause != nil {
 		err = fmt.Errorf("%w: %w", err, cause)

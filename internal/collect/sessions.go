@@ -19,7 +19,7 @@ func (c *Collector) CollectSessions(ctx context.Context) error {
 		if c.age(entry.Modified) < c.store.Ages.SessionDone {
 			continue
 		}
-		if err := c.collectSession(ctx, entry); err != nil {
+		if err := c.stepOver(ctx, string(entry.Key), c.collectSession(ctx, entry)); err != nil {
 			return err
 		}
 	}

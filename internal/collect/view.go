@@ -42,11 +42,6 @@ type manifestSeen struct {
 
 func (m *manifestSeen) dead() bool { return m.Size == format.DeadSize || m.void }
 
-// unclearError is something in a repository that cannot be understood: nothing of it may be taken for useless.
-type unclearError struct{ error }
-
-func unclear(format string, args ...any) error { return unclearError{fmt.Errorf(format, args...)} }
-
 // add notes a key of the repository. rest is the key without the repository's prefix.
 func (v *view) add(entry record.Entry, rest string) error {
 	kind, name, _ := strings.Cut(rest, "/")
@@ -56,7 +51,7 @@ func (v *view) add(entry record.Entry, rest string) error {
 	case "m":
 		d, err := format.PartDigest(name)
 		if err != nil {
-			return unclear("collect: %s: %w", entry.Key, err)
+			return fmt.Errorf("collect: %s: %w", entry.Key, err)
 		}
 		m := &manifestSeen{Entry: entry, digest: d}
 		v.manifests[d] = m
@@ -65,7 +60,7 @@ func (v *view) add(entry record.Entry, rest string) error {
 		part, _, _ := strings.Cut(name, "/")
 		d, err := format.PartDigest(part)
 		if err != nil {
-			return unclear("collect: %s: %w", entry.Key, err)
+			return fmt.Errorf("collect: %s: %w", entry.Key, err)
 		}
 		if n := len(v.markers); n == 0 || v.markers[n-1] != d {
 			v.markers = append(v.markers, d)
@@ -77,7 +72,7 @@ func (v *view) add(entry record.Entry, rest string) error {
 	case "f":
 		return nil
 	default:
-		return unclear("collect: %s is not a key that this version knows", entry.Key)
+		return fmt.Errorf("collect: %s is not a key that this version knows", entry.Key)
 	}
 	if entry.Modified.After(v.newest) {
 		v.newest = entry.Modified
@@ -114,7 +109,7 @@ func (c *Collector) lookAgain(ctx context.Context, repo oci.Repository) (*view, 
 	return c.look(ctx, repo, format.ManifestPrefix(repo), format.TagPrefix(repo))
 }
 
-// understand reads the tags and manifests that are not known yet in the version that was listed. Errors: unclearError for what cannot be read.
+// understand reads the tags and manifests that are not known yet in the version that was listed.
 func (c *Collector) understand(ctx context.Context, v *view) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -198,11 +193,11 @@ func (c *Collector) readManifest(ctx context.Context, m *manifestSeen) error {
 // parse reads a manifest's references and remembers them. Its bytes are checked: those of another manifest would name other blobs.
 func (c *Collector) parse(d oci.Digest, mediaType string, body []byte) (*oci.Manifest, error) {
 	if d.Algorithm().FromBytes(body) != d {
-		return nil, unclear("collect: the stored manifest %s has other bytes than its digest says: push it again", d)
+		return nil, fmt.Errorf("collect: the stored manifest %s has other bytes than its digest says: push it again", d)
 	}
 	parsed, err := oci.ParseManifest(mediaType, body)
 	if err != nil {
-		return nil, unclear("collect: the stored manifest %s cannot be read: %s", d, err.Error()) // not a client's error
+		return nil, fmt.Errorf("collect: the stored manifest %s cannot be read: %s", d, err.Error()) // not a client's error
 	}
 	c.manifests.Add(d, parsed)
 	return parsed, nil

@@ -81,7 +81,7 @@ func Parse[H any, P HeadOf[H]](s Store, key record.Key, rec record.Record) (Stor
 // old's version. A value that comes to life from nothing, death or voidness is marked fresh when
 // there was none, or when install says so.
 // Errors: record.ErrConflict; then the value that is there now is returned, read after the attempt. It is a conflict as well when the
-// answer was lost and the value that is there has replaced old itself: then ours never was.
+// answer was lost and the value that is there has replaced old itself: then ours never was. An error also when ours landed so late that it is void by the deadline rule.
 func Write[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old Stored[H], head H, body []byte, install bool) (Stored[H], error) {
 	base := P(&head).base()
 	base.Version = Version
@@ -104,6 +104,9 @@ func Write[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old
 		v := Stored[H]{Head: head, Body: body, Stamp: stamp, State: base.State}
 		if v.State == "" {
 			v.State = Live
+		}
+		if base.Fresh && stamp.Modified.Sub(base.T) > s.Ages.Request { // it counts for nothing, to everybody
+			return Stored[H]{}, fmt.Errorf("format: write %s: it landed %s after it was sent, or the store's clock is not known here: %w", key, stamp.Modified.Sub(base.T), record.ErrUnavailable)
 		}
 		return v, nil
 	}
@@ -165,3 +168,9 @@ func Swap[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old 
 
 // IsConflict reports whether a write lost a race, so that the caller looks again.
 func IsConflict(err error) bool { return errors.Is(err, record.ErrConflict) }
+
+// Killed returns a head as that of a tombstone.
+func Killed[H any, P HeadOf[H]](head H) H {
+	P(&head).base().State = Dead
+	return head
+}

@@ -232,7 +232,8 @@ func (l *Local) otherSum(ctx context.Context, segments []segment, size int64, d 
 // repeated answers a PUT for an upload that is not open, and not done with the same digest: when the session
 // was removed since, the same PUT succeeds while the blob is there. Else the answer says why it is not open.
 func (l *Local) repeated(ctx context.Context, repo oci.Repository, d oci.Digest, s stored[uploadHead], notOpen error) error {
-	if s.Exists() {
+	// The collector ends one whose bytes another upload of the same blob had brought before.
+	if s.Exists() && !(s.Is(aborted) && s.Head.Digest == d) {
 		return notOpen
 	}
 	_, err := l.StatBlob(ctx, repo, d)

@@ -24,7 +24,8 @@ func (l *Local) foundCorrupt(ctx context.Context, d oci.Digest, damaged []segmen
 // new segments and heals it. Other repositories' links are healed by pushes or mounts of their own.
 //
 // damaged are the segments, all of the blob and in order, whose bytes the caller has read and found wrong, short or missing, as the record of d
-// named them. Nothing is marked when the record does not name them any more: it was repaired, or is doomed or dead. A caller who has
+// named them. Nothing is marked when the record does not name them any more: it is doomed or dead, or it was healed, and then links that
+// were forgotten take what it names now. A caller who has
 // found a segment missing is right while the record names it: segments leave only under a doomed record, and ids are never used again.
 // An unavailable store is no reason to call.
 //
@@ -33,8 +34,11 @@ func (l *Local) foundCorrupt(ctx context.Context, d oci.Digest, damaged []segmen
 func (l *Local) MarkCorrupt(ctx context.Context, d oci.Digest, damaged []segment) (marked bool, err error) {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
-	if marked, err = l.markRecordCorrupt(ctx, format.BlobKey(d), damaged); err != nil || !marked {
+	if marked, err = l.markRecordCorrupt(ctx, format.BlobKey(d), damaged); err != nil {
 		return marked, err
+	}
+	if !marked {
+		return false, l.moveLinksOn(ctx, d, damaged)
 	}
 	for entry, err := range l.records.List(ctx, format.LinkPrefix(d), "") {
 		if err != nil {
@@ -67,6 +71,37 @@ func (l *Local) markRecordCorrupt(ctx context.Context, key record.Key, damaged [
 		}
 	}
 	return false, errContended("mark a blob record")
+}
+
+// moveLinksOn gives links that still name segments of a record that was healed since the segments that it names now: whoever marked the record
+// died before he came to them, and a push to their repository takes them for whole.
+func (l *Local) moveLinksOn(ctx context.Context, d oci.Digest, damaged []segment) error {
+	for entry, err := range l.records.List(ctx, format.LinkPrefix(d), "") {
+		if err != nil {
+			return err
+		}
+		if entry.Size == format.DeadSize {
+			continue
+		}
+		link, err := read[linkHead](ctx, l, entry.Key)
+		if err != nil {
+			return err
+		}
+		if !link.Present() || !sameSegments(link.Head.Segments, damaged) {
+			continue
+		}
+		// Read after the link: while that is as it was, the record is in the life that the link holds.
+		rec, err := read[blobHead](ctx, l, format.BlobKey(d))
+		if err != nil || !rec.Is(live) || sameSegments(rec.Head.Segments, damaged) {
+			return err
+		}
+		head := link.Head
+		head.Segments = rec.Head.Segments
+		if _, err := write(ctx, l, entry.Key, link, head, nil, false); err != nil && !isConflict(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // markLinkCorrupt marks a link of a damaged record. One that names other segments was made from the record before those were merged, and is

@@ -136,11 +136,20 @@ func (s shifted) Now() time.Time { return s.Store.Now().Add(s.by) }
 // stopped it: it counts for nothing.
 func TestLateCreatesAreVoid(t *testing.T) {
 	s := newStores(t)
-	late := s.open(shifted{s.records, -2 * time.Hour}, s.segments)
 	l := s.replica()
+	late := s.open(shifted{s.records, -2 * time.Hour}, s.segments)
 	d := digest.FromString("late")
-	_ = late.PushBlob(t.Context(), "a", d, strings.NewReader("late"), 4) // its link is void: it goes on from there or fails
-	m := s.manifest(late, "d", "one")
+	if err := late.PushBlob(t.Context(), "a", d, strings.NewReader("late"), 4); err == nil {
+		t.Error("a void link was acknowledged")
+	}
+	m := s.manifest(l, "d", "two")
+	body, err := l.Resolve(t.Context(), "d", oci.Reference{Digest: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.PushManifest(t.Context(), "d", registry.Push{Body: body.Body, Tags: []oci.Tag{"one"}}); err == nil {
+		t.Error("a void tag was acknowledged")
+	}
 	if _, err := l.Resolve(t.Context(), "d", oci.Reference{Tag: "one"}); !errors.Is(err, oci.ErrManifestUnknown) {
 		t.Errorf("a void tag: %v, want MANIFEST_UNKNOWN", err)
 	}

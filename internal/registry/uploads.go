@@ -140,8 +140,8 @@ func (l *Local) receive(ctx context.Context, w *segmentWriter, chunk Chunk, h ha
 	}
 	begun := l.records.Now()
 	n, err := w.fill(ctx, chunk.Body, h, limit)
-	if err == nil && l.records.Now().Sub(begun) > l.ages.Orphan/2 {
-		err = oci.Errorf(oci.BlobUploadInvalid, "the body took more than %s: send it in chunks", l.ages.Orphan/2) // its first segments may be collected
+	if err == nil && l.records.Now().Sub(begun) > l.ages.Session {
+		err = oci.Errorf(oci.BlobUploadInvalid, "the body took more than %s: send it in chunks", l.ages.Session) // the collector may have ended it
 	}
 	if limit >= 0 && n > limit {
 		return n, errTooLarge(l.maxBlob) // what the whole blob may have, not what was left of it

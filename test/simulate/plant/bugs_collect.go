@@ -51,9 +51,9 @@ func collectRepositoryBugs() []Bug {
 	if err != nil && !format.IsConflict(err) {
 		return false, fmt.Errorf("collect: decide`),
 		one("manifests-not-looked-at-again", "a condemned manifest is killed without a second look at tags and manifests", "index names", repository,
-			`	if live, err = c.reachable(ctx, again, versions); err != nil {
+			`	if live, err = c.reachable(ctx, again, at); err != nil {
 `, `	if planted("manifests-not-looked-at-again") {
-	} else if live, err = c.reachable(ctx, again, versions); err != nil {
+	} else if live, err = c.reachable(ctx, again, at); err != nil {
 `),
 		one("manifests-without-fence", "the fence is not raised between condemning manifests and the second look", "index names", repository,
 			`	if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
@@ -61,12 +61,10 @@ func collectRepositoryBugs() []Bug {
 	} else if _, err := format.RaiseFence(ctx, c.store, v.repo); err != nil {
 `),
 		one("age-by-the-replicas-clock", "ages are judged by a replica's own clock, which is a day ahead", "collected", repository,
-			`	now := c.store.Records.Now()
-	within`, `	now := c.store.Records.Now()
-	if planted("age-by-the-replicas-clock") {
-		now = now.Add(24 * time.Hour)
+			`	within := func(t time.Time, age time.Duration) bool { return at.now`, `	if planted("age-by-the-replicas-clock") {
+		at.now = at.now.Add(24 * time.Hour)
 	}
-	within`),
+	within := func(t time.Time, age time.Duration) bool { return at.now`),
 		one("children-not-reached", "the manifests of an index are taken for useless", "refers to it live", repository,
 			`		for _, child := range m.parsed.Children {
 			next = append`, `		for _, child := range m.parsed.Children {
