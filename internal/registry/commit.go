@@ -233,7 +233,7 @@ func (l *Local) otherSum(ctx context.Context, segments []segment, size int64, d 
 // was removed since, the same PUT succeeds while the blob is there. Else the answer says why it is not open.
 func (l *Local) repeated(ctx context.Context, repo oci.Repository, d oci.Digest, s stored[uploadHead], notOpen error) error {
 	// The collector ends one whose bytes another upload of the same blob had brought before.
-	if s.Exists() && !(s.Is(aborted) && s.Head.Digest == d) {
+	if s.Exists() && (!s.Is(aborted) || s.Head.Digest != d) {
 		return notOpen
 	}
 	_, err := l.StatBlob(ctx, repo, d)

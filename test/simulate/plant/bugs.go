@@ -381,7 +381,7 @@ func uploadBugs() []Bug {
 // storeBugs break what all operations stand on.
 func storeBugs() []Bug {
 	return []Bug{
-		one("error-is-404", "a store that does not answer is taken for one that has nothing", "push|tag|PATCH", store,
+		one("error-is-404", "a store that does not answer is taken for one that has nothing", "manifest push", store,
 			`	case errors.Is(err, record.ErrNotFound):
 		return Stored[H]{}, nil
 `, `	case errors.Is(err, record.ErrNotFound), planted("error-is-404") && errors.Is(err, record.ErrUnavailable):

@@ -2,7 +2,7 @@ package plant
 
 // claimBugs break what keeps the segments of an upload to one blob (ADR 5).
 func claimBugs() []Bug {
-	const claimed = "PUT|claimed|session|collected"
+	const claimed = "PUT|claimed|a session|a finished upload"
 	return []Bug{
 		one("segments-unclaimed", "a record names the segments of a session that nobody claimed", claimed, commit,
 			`	now, err := write(ctx, l, format.UploadKey(t.id), s, head, nil, false)
