@@ -51,10 +51,15 @@ type model struct {
 	keys    map[load.Key]*state
 	appends map[string]bool // uploads, by digest, of which a chunk had an unknown outcome
 	ended   map[string]bool // and those whose commit or append was not answered: the session may be gone
+	life    *life           // what a collector must leave; nil: there is none
 }
 
-func newModel(v *Verdict) *model {
-	return &model{Verdict: v, keys: make(map[load.Key]*state), appends: make(map[string]bool), ended: make(map[string]bool)}
+func newModel(v *Verdict, c *collected) *model {
+	m := &model{Verdict: v, keys: make(map[load.Key]*state), appends: make(map[string]bool), ended: make(map[string]bool)}
+	if c != nil {
+		m.life = newLife(m, c)
+	}
+	return m
 }
 
 func (m *model) at(kind, repo, ref string) *state {
@@ -67,6 +72,9 @@ func (m *model) at(kind, repo, ref string) *state {
 
 func (m *model) follow(calls []load.Call) {
 	for _, c := range calls {
+		if m.life != nil {
+			m.life.revive(c)
+		}
 		switch c.Op {
 		case load.BlobAppend, load.BlobStatus, load.BlobCommit:
 			m.upload(c)
@@ -90,6 +98,11 @@ func (m *model) follow(calls []load.Call) {
 			m.deleteManifest(c)
 		case load.TagsList:
 			m.list(c)
+		case load.ReferrersList:
+			m.referrers(c)
+		}
+		if m.life != nil {
+			m.life.note(c)
 		}
 	}
 }
@@ -113,7 +126,9 @@ func (m *model) upload(c load.Call) {
 
 // remove judges a delete of what c names.
 func (m *model) remove(c load.Call, s *state) {
-	s.maybe = false
+	if m.life == nil || !m.life.common(c) {
+		s.maybe = false
+	}
 	switch {
 	case c.Failed():
 		s.write("", false)
@@ -149,6 +164,8 @@ func (m *model) absent(c load.Call, s *state) {
 	before := s.now
 	switch {
 	case s.read(""):
+	case m.life != nil && m.life.over(c):
+		s.write("", true) // and may come back by another push only
 	case c.Final:
 		m.problem(&m.Lost, c, "is not there, want %s", before)
 	default:
@@ -157,7 +174,14 @@ func (m *model) absent(c load.Call, s *state) {
 }
 
 func (m *model) putManifest(c load.Call) {
-	if c.Status == http.StatusNotFound {
+	switch {
+	case c.Status != http.StatusNotFound:
+	case m.life != nil && m.life.late(c):
+		m.Late++
+	default:
+		if m.life != nil {
+			m.Broken++
+		}
 		m.problem(&m.False404, c, "what the manifest names is said not to be there")
 	}
 	if !c.Failed() && !c.OK() {

@@ -27,6 +27,10 @@ type Verdict struct {
 	Unexpected  int `json:"unexpected"`  // other answers that the client gave no reason for
 	NoHint      int `json:"no_hint"`     // 503 and 429 without Retry-After
 
+	// Of Collected.
+	Broken int `json:"broken,omitempty"` // pushes that were refused for a blob that had just been said to be there; also false 404s
+	Late   int `json:"late,omitempty"`   // pushes that were refused for one that was asked for too long ago, or deleted by somebody
+
 	LongestWait time.Duration `json:"longest_wait_ns"`
 	LongestOf   string        `json:"longest_of"` // the call that waited longest
 
@@ -60,7 +64,10 @@ func Describe(c load.Call) string {
 }
 
 // History judges the calls of a load that has ended.
-func History(calls []load.Call) *Verdict {
+func History(calls []load.Call) *Verdict { return judge(calls, nil) }
+
+// judge judges a history. collected is what is known of one under a collector, else nil.
+func judge(calls []load.Call, collected *collected) *Verdict {
 	v := &Verdict{Failed: make(map[string]int)}
 	clients := make(map[int][]load.Call)
 	for _, c := range calls {
@@ -69,10 +76,12 @@ func History(calls []load.Call) *Verdict {
 	}
 	for _, own := range clients {
 		slices.SortStableFunc(own, func(a, b load.Call) int { return cmp.Compare(a.N, b.N) })
-		newModel(v).follow(own)
+		newModel(v, collected).follow(own)
 	}
 	shared(v, calls)
-	blobs(v, calls)
+	if collected == nil {
+		blobs(v, calls)
+	}
 	sharedLists(v, calls)
 	return v
 }
@@ -108,7 +117,7 @@ func (v *Verdict) count(c load.Call) {
 
 func isRead(c load.Call) bool {
 	switch c.Op {
-	case load.BlobGet, load.BlobHead, load.BlobRange, load.BlobStatus, load.ManifestGet, load.TagsList:
+	case load.BlobGet, load.BlobHead, load.BlobRange, load.BlobStatus, load.ManifestGet, load.TagsList, load.ReferrersList:
 		return true
 	}
 	return false
@@ -137,12 +146,13 @@ var statuses = map[string][]int{
 	load.BlobGet:        {http.StatusOK, http.StatusNotFound},
 	load.BlobRange:      {http.StatusPartialContent, http.StatusNotFound},
 	load.BlobHead:       {http.StatusOK, http.StatusNotFound},
-	load.BlobDelete:     {http.StatusAccepted, http.StatusNotFound},
+	load.BlobDelete:     {http.StatusAccepted, http.StatusNotFound, http.StatusMethodNotAllowed},
 	load.ManifestPut:    {http.StatusCreated, http.StatusNotFound},
 	load.ManifestGet:    {http.StatusOK, http.StatusNotFound},
 	load.ManifestDelete: {http.StatusAccepted, http.StatusNotFound},
 	load.TagDelete:      {http.StatusAccepted, http.StatusNotFound},
 	load.TagsList:       {http.StatusOK, http.StatusNotFound},
+	load.ReferrersList:  {http.StatusOK},
 }
 
 // ascending reports whether names are in byte order, each once.

@@ -27,19 +27,22 @@ const (
 	ManifestDelete = "manifest.delete" // Ref: the digest
 	TagDelete      = "tag.delete"      // Ref: the tag
 	TagsList       = "tags.list"       // all pages, as one call; Names
+	ReferrersList  = "referrers.list"  // Ref: the subject; Names: the digests
 )
 
 // Call is one request and what came of it; a line of the history.
 type Call struct {
-	Client int    `json:"client"`
-	N      int    `json:"n"` // of the client's calls, from 1; a client makes one at a time
-	Op     string `json:"op"`
-	Repo   string `json:"repo,omitempty"`
-	Ref    string `json:"ref,omitempty"`  // tag or digest that the request names
-	From   string `json:"from,omitempty"` // repository of a mount
-	Target string `json:"target"`         // base URL that it was sent to
-	Final  bool   `json:"final,omitempty"`
-	Faulty bool   `json:"faulty,omitempty"` // the fault lasted when it began
+	Client  int      `json:"client"`
+	N       int      `json:"n"` // of the client's calls, from 1; a client makes one at a time
+	Op      string   `json:"op"`
+	Repo    string   `json:"repo,omitempty"`
+	Ref     string   `json:"ref,omitempty"`     // tag or digest that the request names
+	From    string   `json:"from,omitempty"`    // repository of a mount
+	Refs    []string `json:"refs,omitempty"`    // blobs and manifests that a manifest names which is put
+	Subject string   `json:"subject,omitempty"` // of a manifest that is put
+	Target  string   `json:"target"`            // base URL that it was sent to
+	Final   bool     `json:"final,omitempty"`
+	Faulty  bool     `json:"faulty,omitempty"` // the fault lasted when it began
 
 	Call   int64    `json:"call_ns"` // since the history began
 	Ret    int64    `json:"ret_ns"`

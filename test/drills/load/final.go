@@ -36,7 +36,7 @@ func KeyOf(c Call) (Key, bool) {
 // ReadBack reads everything that the clients ever named, as they would, directly at each of targets, and
 // records it as final calls of theirs. A read that is not answered is made again a few times.
 func (l *Load) ReadBack(ctx context.Context, opt Options, targets []string) {
-	owned := make(map[int]map[Key]bool)
+	owned := make(map[int]map[Key]bool) // a key without a kind: the referrers of Ref
 	next := make(map[int]int)
 	for _, c := range l.History.Calls() {
 		if owned[c.Client] == nil {
@@ -47,6 +47,9 @@ func (l *Load) ReadBack(ctx context.Context, opt Options, targets []string) {
 			owned[c.Client][k] = true
 			if k.Kind == Tag && c.Digest != "" {
 				owned[c.Client][Key{Manifest, c.Repo, c.Digest}] = true
+			}
+			if c.Subject != "" {
+				owned[c.Client][Key{"", c.Repo, c.Subject}] = true
 			}
 		}
 	}
@@ -67,13 +70,17 @@ func (l *Load) ReadBack(ctx context.Context, opt Options, targets []string) {
 func (w *worker) readBack(ctx context.Context, target string, keys map[Key]bool) {
 	for key := range keys {
 		w.untilAnswered(ctx, Call{Repo: key.Repo, Ref: key.Ref, Target: target, Final: true}, func(c *Call) {
-			if key.Kind == Blob {
+			switch key.Kind {
+			case Blob:
 				c.Op = BlobGet
 				w.get(ctx, c, "")
-				return
+			case "":
+				c.Op = ReferrersList
+				w.readReferrers(ctx, c)
+			default:
+				c.Op = ManifestGet
+				w.readManifest(ctx, c)
 			}
-			c.Op = ManifestGet
-			w.readManifest(ctx, c)
 		})
 	}
 	repos := slices.Clone(w.repos)

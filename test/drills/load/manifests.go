@@ -27,14 +27,21 @@ func (w *worker) newImage(config content, layers ...content) image {
 	if err != nil {
 		panic(err) // a bug: the type can be written
 	}
-	return image{digest: digest.FromBytes(body).String(), mediaType: m.MediaType, body: body}
+	return imageOf(m.MediaType, body, append(slices.Clone(layers), config))
+}
+
+func imageOf(mediaType string, body []byte, blobs []content) image {
+	return image{digest: digest.FromBytes(body).String(), mediaType: mediaType, body: body, blobs: blobs}
 }
 
 // putManifest puts an image under a tag or its digest, again while the outcome is not known.
 func (w *worker) putManifest(ctx context.Context, repo, ref string, i image) bool {
 	w.count(func(k *Work) { k.Flows++ })
 	for tries := 0; ; tries++ {
-		c := Call{Op: ManifestPut, Repo: repo, Ref: ref, Digest: i.digest, Target: w.target(), Len: int64(len(i.body)), Again: tries > 0}
+		c := Call{
+			Op: ManifestPut, Repo: repo, Ref: ref, Digest: i.digest, Target: w.target(), Len: int64(len(i.body)), Again: tries > 0,
+			Refs: i.refs(), Subject: i.subject,
+		}
 		w.send(ctx, &c, request{
 			method: http.MethodPut, url: c.Target + "/v2/" + repo + "/manifests/" + ref,
 			body: strings.NewReader(string(i.body)), size: c.Len, header: map[string]string{"Content-Type": i.mediaType},
@@ -54,8 +61,14 @@ func (w *worker) putManifest(ctx context.Context, repo, ref string, i image) boo
 	}
 }
 
+// stored is what an image or an index names.
+type stored struct {
+	Config            v1.Descriptor // no digest: an index
+	Layers, Manifests []v1.Descriptor
+}
+
 // getManifest reads a manifest by tag or digest.
-func (w *worker) getManifest(ctx context.Context, repo, ref string) (m v1.Manifest, ok bool) {
+func (w *worker) getManifest(ctx context.Context, repo, ref string) (m stored, ok bool) {
 	c := Call{Op: ManifestGet, Repo: repo, Ref: ref, Target: w.target()}
 	a := w.readManifest(ctx, &c)
 	w.history.Add(c)

@@ -19,6 +19,7 @@ type Options struct {
 	Patient int                     // how often a request with an unknown outcome is made again; 0: 4
 	Large   int64                   // bytes of the largest ordinary layer; 0: 6 MiB
 	Without []string                // steps to leave out, by the names in steps.go
+	Churn   bool                    // images come and go, for a registry that collects: the steps are those of churn.go
 }
 
 // Load is clients at work.
@@ -101,13 +102,28 @@ type worker struct {
 
 	images map[string][]image // by repository: acknowledged, not deleted
 	tags   map[string][]string
-	layers []layer // acknowledged
+	layers []layer            // acknowledged
+	gone   map[string][]image // by repository: what the client has deleted, untagged or replaced lately
 }
 
 type image struct {
 	digest, mediaType string
 	body              []byte
 	keep              bool // its tag is shared: never deleted
+	blobs             []content
+	children          []image
+	subject           string
+}
+
+// refs are the digests of what the image names.
+func (i image) refs() (all []string) {
+	for _, b := range i.blobs {
+		all = append(all, string(b.digest))
+	}
+	for _, c := range i.children {
+		all = append(all, c.digest)
+	}
+	return all
 }
 
 type layer struct {
@@ -121,7 +137,7 @@ func newWorker(l *Load, id int, opt Options) *worker {
 		random: rand.New(rand.NewPCG(opt.Seed, uint64(id))),
 		// Names of which one begins with another, and that differ in what keys map to each other.
 		repos:  []string{opt.Prefix + "/m", opt.Prefix + "/m-v", opt.Prefix + "/m.b"},
-		images: make(map[string][]image), tags: make(map[string][]string),
+		images: make(map[string][]image), tags: make(map[string][]string), gone: make(map[string][]image),
 	}
 	w.chooseSteps()
 	return w

@@ -16,7 +16,19 @@ type step struct {
 }
 
 func (w *worker) chooseSteps() {
-	for _, s := range []step{
+	for _, s := range w.allSteps() {
+		if !slices.Contains(w.opt.Without, s.name) {
+			w.steps = append(w.steps, s)
+			w.total += s.weight
+		}
+	}
+}
+
+func (w *worker) allSteps() []step {
+	if w.opt.Churn {
+		return churn()
+	}
+	return []step{
 		{"push", 25, (*worker).pushImage},
 		{"share", 5, (*worker).pushShared},
 		{"pull", 28, (*worker).pullImage},
@@ -27,11 +39,6 @@ func (w *worker) chooseSteps() {
 		{"untag", 3, (*worker).deleteTag},
 		{"remove", 2, (*worker).removeImage},
 		{"drop", 2, (*worker).dropBlob},
-	} {
-		if !slices.Contains(w.opt.Without, s.name) {
-			w.steps = append(w.steps, s)
-			w.total += s.weight
-		}
 	}
 }
 
@@ -65,11 +72,17 @@ func (w *worker) layerSize() int64 {
 
 // config is the same for all clients: what everybody pushes at once.
 func (w *worker) config() content {
+	if w.opt.Churn {
+		return w.common("config", 200)
+	}
 	return newContent(fmt.Sprintf("config of seed %d, %s", w.opt.Seed, w.opt.Prefix), 200)
 }
 
 // layer is one of a few that all clients push, or one of its own.
 func (w *worker) layer() content {
+	if w.opt.Churn && w.random.IntN(2) == 0 {
+		return w.common("layer", 20_000)
+	}
 	if w.random.IntN(4) == 0 {
 		return newContent(fmt.Sprintf("common layer %d of seed %d, %s", w.random.IntN(16), w.opt.Seed, w.opt.Prefix), 20_000)
 	}
@@ -119,8 +132,20 @@ func (w *worker) pullImage(ctx context.Context) {
 	if tags := w.tags[repo]; len(tags) > 0 && w.random.IntN(4) > 0 {
 		ref = tags[w.random.IntN(len(tags))]
 	}
-	if m, ok := w.getManifest(ctx, repo, ref); ok {
-		for _, d := range append(m.Layers, m.Config) {
+	w.pullAll(ctx, repo, ref)
+}
+
+// pullAll reads a manifest and all that it names.
+func (w *worker) pullAll(ctx context.Context, repo, ref string) {
+	m, ok := w.getManifest(ctx, repo, ref)
+	if !ok {
+		return
+	}
+	for _, child := range m.Manifests {
+		w.pullAll(ctx, repo, string(child.Digest))
+	}
+	for _, d := range append(m.Layers, m.Config) {
+		if d.Digest != "" {
 			w.pull(ctx, repo, d.Digest)
 		}
 	}
@@ -182,6 +207,7 @@ func (w *worker) removeImage(ctx context.Context) {
 	}
 	i := images[n]
 	w.images[repo] = slices.Delete(images, n, n+1)
+	w.left(repo, i)
 	w.deleteManifest(ctx, ManifestDelete, repo, i.digest)
 	w.getManifest(ctx, repo, i.digest)
 }
