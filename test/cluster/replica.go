@@ -51,6 +51,14 @@ func (c *Cluster) config(n, port int) map[string]any {
 	return cfg
 }
 
+// ConfigFile is the configuration of replica n, for commands on its store.
+func (c *Cluster) ConfigFile(n int) string {
+	return filepath.Join(c.dir, "config-"+strconv.Itoa(n)+".json")
+}
+
+// LogFile is where replica n writes its log, over restarts too.
+func (c *Cluster) LogFile(n int) string { return c.replicas[n-1].log }
+
 // startFront finds where replica n finds the store, the first time that it starts. The second replica
 // uses the second gateway, so that the replicas agree through the store and not through one server's
 // memory.
@@ -85,7 +93,7 @@ func (c *Cluster) startReplica(ctx context.Context, n int) error {
 	if err != nil {
 		return fmt.Errorf("cluster: write configuration: %w", err)
 	}
-	file := filepath.Join(c.dir, "config-"+strconv.Itoa(n)+".json")
+	file := c.ConfigFile(n)
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("cluster: write configuration: %w", err)
 	}

@@ -90,15 +90,22 @@ type blob struct {
 
 func (r *run) pushed(bytes int64, what string) *blob {
 	r.Helper()
-	b := &blob{run: r, repo: "damaged/m"}
+	b := r.newBlob("damaged/m", bytes, what)
+	if status := b.push(); status != http.StatusCreated {
+		r.Fatalf("%d bytes, %s: the push answered %d", bytes, what, status)
+	}
+	return b
+}
+
+// newBlob makes a blob, and does not push it.
+func (r *run) newBlob(repo string, bytes int64, what string) *blob {
+	r.Helper()
+	b := &blob{run: r, repo: repo}
 	b.content = make([]byte, bytes)
 	random := rand.NewChaCha8([32]byte{byte(r.seed)})
 	_, _ = random.Read(b.content)
 	copy(b.content, fmt.Sprintf("%d bytes, %s, %d", bytes, what, r.seed))
 	b.digest = digest.FromBytes(b.content)
-	if status := b.push(); status != http.StatusCreated {
-		r.Fatalf("%d bytes, %s: the push answered %d", bytes, what, status)
-	}
 	return b
 }
 

@@ -9,6 +9,9 @@
 // the history beside it when it failed. A load below its minimum rate proves nothing,
 // and fails.
 //
+// The collector's drills have images come and go (package load, Churn) while replicas and commands collect, with all ages divided, and package
+// check knows what may vanish (Collected). They end with an account: what tags lead to, by the API, is what the bucket holds, to the byte.
+//
 // HOLDFAST_DRILLS is the size: empty for smoke, where times are short and bounds
 // loose, so that a loaded machine passes; "full" for times and bounds as promised;
 // "soak" lets TestSoak run for HOLDFAST_DRILLS_TIME. HOLDFAST_DRILLS_SEED repeats a

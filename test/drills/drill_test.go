@@ -27,7 +27,9 @@ type drill struct {
 
 	cluster func(*cluster.Options) // changes the cluster; nil: as usual
 	load    func(*load.Options)
-	direct  bool // clients choose a replica themselves
+	direct  bool          // clients choose a replica themselves
+	grace   time.Duration // of the collector; 0: there is none to reckon with
+	after   func(*run)    // further checks, once everything was read back
 	limits
 }
 
@@ -64,6 +66,8 @@ type run struct {
 	proxies []*fault.Proxy // one for each replica
 	load    *load.Load
 	loadOpt load.Options
+	env     []string         // of the replicas
+	config  string           // a file, for commands on the store
 	moments map[moment]int64 // in the history's time
 	began   int64            // inject is called
 	before  []cluster.Usage
@@ -136,6 +140,7 @@ func prepare(t *testing.T, d drill) *run {
 	if d.cluster != nil {
 		d.cluster(&opt)
 	}
+	r.env = opt.Env
 	started := time.Now()
 	r.cluster, err = cluster.Start(t.Context(), opt)
 	if err != nil {
@@ -143,6 +148,7 @@ func prepare(t *testing.T, d drill) *run {
 	}
 	t.Logf("the cluster took %s to start", time.Since(started).Round(time.Millisecond))
 	t.Cleanup(r.end)
+	r.config = r.commandConfig()
 	return r
 }
 
@@ -208,7 +214,7 @@ func (r *run) settled() []cluster.Usage {
 		return true
 	}
 	after := r.usage()
-	if !r.size.full {
+	if !r.size.full || r.grace > 0 { // a collector works on, and asks the store for more than clients do
 		return after
 	}
 	for end := time.Now().Add(time.Minute); !within(after) && time.Now().Before(end); after = r.usage() {

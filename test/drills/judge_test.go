@@ -17,7 +17,9 @@ func (r *run) finish() {
 	reading := time.Now()
 	r.load.ReadBack(r.Context(), r.loadOpt, r.cluster.Replicas)
 	r.result.Reading = time.Since(reading)
-	r.result.Verdict = check.History(r.load.History.Calls())
+	if r.result.Verdict = check.History(r.load.History.Calls()); r.grace > 0 {
+		r.result.Verdict = check.Collected(r.load.History.Calls(), r.grace)
+	}
 	r.result.Work = r.load.Work()
 	r.result.Recovery = recovery(calls, r.moments[r.since])
 	r.result.Before, r.result.After = r.before, r.settled()
@@ -28,7 +30,10 @@ func (r *run) finish() {
 		}
 	}
 	r.judge(calls)
-	r.write()
+	defer r.write()
+	if r.after != nil {
+		r.after(r)
+	}
 }
 
 func recovery(calls []load.Call, healed int64) time.Duration {
