@@ -19,7 +19,7 @@ type Schedule struct {
 	Interval time.Duration                      // from the end of a pass to the next; 0: one pass after the start
 	Full     time.Duration                      // from a full pass to the next; 0: a week
 	Window   func(time.Time) bool               // when a pass may begin; nil: always. One that has begun goes on
-	Poll     time.Duration                      // how often a replica looks whether there is something to do; 0: fifteen seconds
+	Poll     time.Duration                      // how often a replica looks whether there is something to do; 0: fifteen seconds, or Interval where that is less
 	TTL      time.Duration                      // of the lease; 0: lease.DefaultTTL
 	Report   func(report *Report, failed error) // is told of each pass; nil: nobody is
 }
@@ -57,7 +57,7 @@ type Status struct {
 // Run makes passes by the schedule until ctx ends. Of the replicas that run one does the work; when it dies another goes on from where
 // it was, within a minute.
 func (c *Collector) Run(ctx context.Context, holder string, s Schedule) {
-	poll, full := orElse(s.Poll, 15*time.Second), orElse(s.Full, 7*24*time.Hour)
+	poll, full := orElse(s.Poll, min(15*time.Second, orElse(s.Interval, time.Hour))), orElse(s.Full, 7*24*time.Hour)
 	for first := true; ; first = false {
 		if !first && s.Interval == 0 {
 			return
