@@ -89,6 +89,13 @@ type ahead struct {
 // Now implements record.Store.
 func (s ahead) Now() time.Time { return s.Store.Now().Add(s.by) }
 
+// Put implements record.Store: what is written now is written then.
+func (s ahead) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
+	stamp, err := s.Store.Put(ctx, key, value, cond)
+	stamp.Modified = stamp.Modified.Add(s.by)
+	return stamp, err
+}
+
 // pass makes a full pass without asking for the lease, as a replica does that slept while another took it.
 func (b *bucket) pass(ctx context.Context) (*collect.Report, error) {
 	return b.collector.Pass(ctx, collect.Progress{Full: true}, nil)

@@ -63,7 +63,7 @@ func TestD06Sleeper(t *testing.T) {
 func (r *run) tookOver(n int) bool {
 	r.Helper()
 	for i := range r.cluster.Replicas {
-		if i+1 != n && strings.Contains(readFile(r.T, r.cluster.LogFile(i+1)), "a collector's pass goes on that another replica began") {
+		if i+1 != n && strings.Contains(readFile(r.T, r.cluster.LogFile(i+1)), "a collector's pass goes on that was cut off") {
 			return true
 		}
 	}
