@@ -135,11 +135,17 @@ func (r *run) passes() (n int) {
 	return n
 }
 
+// What a collector prints that asks for no lease.
+const (
+	removedLine = "removed"
+	passLine    = "pass"
+)
+
 // collectorVariable makes of the tests' program a collector that asks for no lease: where its bucket is, as JSON.
 const collectorVariable = "HOLDFAST_DRILLS_COLLECTOR"
 
-// collectForever makes full passes, a second apart, until it is killed, and prints a report of each. It is what becomes of a replica whose
-// lease has passed to another and that does not know.
+// collectForever makes full passes, a second apart, until it is killed, and prints a line for all that it removes and for each pass. It is what
+// becomes of a replica whose lease has passed to another and that does not know.
 func collectForever() int {
 	var at place
 	if err := json.Unmarshal([]byte(os.Getenv(collectorVariable)), &at); err != nil {
@@ -152,22 +158,21 @@ func collectForever() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	removed := func(collect.Kind, oci.Repository, oci.Digest) { fmt.Println(removedLine) }
+	b.collector = collect.New(b.registry, b.values, b.segments, collect.Config{Removed: removed}, slog.New(slog.DiscardHandler))
 	for {
-		report, err := b.pass(ctx)
-		if err != nil {
+		if _, err := b.pass(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		if err := json.NewEncoder(os.Stdout).Encode(report.Total()); err != nil {
-			return 1
-		}
+		fmt.Println(passLine)
 		time.Sleep(time.Second)
 	}
 }
 
 // unasked is a collector without a lease, killed again and again.
 type unasked struct {
-	passes, kills, failed atomic.Int64
+	passes, removed, kills, failed atomic.Int64
 }
 
 // run keeps a collector without a lease running until ctx ends, and kills it after at least least and at most most.
@@ -212,7 +217,8 @@ func (u *unasked) run(ctx context.Context, r *run, name string, seed uint64, lea
 			<-ended
 		}
 		_ = stderr.Close() // the collector's, who is gone
-		u.passes.Add(int64(strings.Count(out.String(), "\n")))
+		u.passes.Add(int64(strings.Count(out.String(), passLine)))
+		u.removed.Add(int64(strings.Count(out.String(), removedLine)))
 	}
 }
 

@@ -28,12 +28,12 @@ func TestD32Collector(t *testing.T) {
 			r.killReplicas(ctx)
 			wg.Wait()
 			r.result.Note["passes_without_lease"], r.result.Note["passes_by_command"] = others.passes.Load(), commands
-			r.result.Note["collectors_killed"] = others.kills.Load()
+			r.result.Note["collectors_killed"], r.result.Note["removed_without_lease"] = others.kills.Load(), others.removed.Load()
 		},
 		limits: underCollector(),
 	})
-	if others.passes.Load() == 0 || others.failed.Load() > 0 {
-		t.Errorf("the collector without a lease made %d passes, and failed %d times", others.passes.Load(), others.failed.Load())
+	if others.removed.Load() == 0 || others.failed.Load() > 0 {
+		t.Errorf("the collector without a lease removed %d things, and failed %d times", others.removed.Load(), others.failed.Load())
 	}
 }
 
@@ -89,19 +89,21 @@ func TestD33TwoCollectors(t *testing.T) {
 			var wg sync.WaitGroup
 			for n := range both {
 				wg.Go(func() {
-					both[n].run(ctx, r, fmt.Sprintf("collector-%d", n+1), uint64(n), 500*time.Millisecond, 4*time.Second)
+					both[n].run(ctx, r, fmt.Sprintf("collector-%d", n+1), uint64(n), 500*time.Millisecond, pick(size, 4*time.Second, 12*time.Second))
 				})
 			}
 			wg.Wait()
 			for n := range both {
-				r.result.Note[fmt.Sprintf("kills_%d", n+1)], r.result.Note[fmt.Sprintf("passes_%d", n+1)] = both[n].kills.Load(), both[n].passes.Load()
+				r.result.Note[fmt.Sprintf("collector_%d", n+1)] = map[string]int64{
+					"kills": both[n].kills.Load(), "passes": both[n].passes.Load(), "removed": both[n].removed.Load(),
+				}
 			}
 		},
 		limits: limits{givenUp: true}, // a push that took too long between its blobs and its manifest
 	})
 	for n := range both {
-		if u := &both[n]; u.kills.Load() < 10 || u.passes.Load() == 0 || u.failed.Load() > 0 {
-			t.Errorf("collector %d was killed %d times, made %d passes and failed %d times", n+1, u.kills.Load(), u.passes.Load(), u.failed.Load())
+		if u := &both[n]; u.kills.Load() < 10 || u.removed.Load() == 0 || u.failed.Load() > 0 {
+			t.Errorf("collector %d was killed %d times, removed %d things and failed %d times", n+1, u.kills.Load(), u.removed.Load(), u.failed.Load())
 		}
 	}
 }
