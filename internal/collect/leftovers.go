@@ -13,6 +13,13 @@ import (
 
 // clearAway removes what is left of manifests and tags that died long ago, and takes a repository without either out of the catalog.
 func (c *Collector) clearAway(ctx context.Context, v *view) error {
+	for _, t := range v.tags { // first: they tell whether the store removes anything under a condition
+		if t.Size == format.DeadSize {
+			if err := c.purge(ctx, t.Entry); err != nil {
+				return err
+			}
+		}
+	}
 	if err := c.dropMarkers(ctx, v); err != nil {
 		return err
 	}
@@ -24,9 +31,6 @@ func (c *Collector) clearAway(ctx context.Context, v *view) error {
 		t := &v.tags[i]
 		switch {
 		case t.Size == format.DeadSize:
-			if err := c.purge(ctx, t.Entry); err != nil {
-				return err
-			}
 		case t.digest != "":
 			named[t.digest] = true
 		default:

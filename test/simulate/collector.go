@@ -56,7 +56,10 @@ func collecting(name string, replica int, do func(context.Context, *Env) error) 
 		err := do(e.Ctx, e)
 		// Several are removed at once: in which order that is told means nothing.
 		slices.SortStableFunc(e.call.facts, func(a, b fact) int { return strings.Compare(a.object, b.object) })
-		if err == nil {
+		e.world.mu.Lock()
+		harmed := e.call.faults > 0 || e.call.in.dead // what fails for one thing alone is stepped over
+		e.world.mu.Unlock()
+		if err == nil && !harmed {
 			return
 		}
 		e.judge(err)
