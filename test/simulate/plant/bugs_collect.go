@@ -167,7 +167,7 @@ func collectDigestBugs() []Bug {
 			`		if !link.Is(format.Live) || !slices.Equal(link.Head.Segments, now.Head.Old) {
 `, `		if !link.Is(format.Live) || !slices.Equal(link.Head.Segments, now.Head.Old) && !planted("merged-over-any-link") {
 `),
-		one("merged-at-once", "the segments that a merge replaced are freed at once", "merge", merges,
+		one("merged-at-once", "the segments that a merge replaced are freed at once", "merged while the blob is deleted", merges,
 			`c.age(rec.Modified) >= c.store.Ages.Tombstone:
 `, `(c.age(rec.Modified) >= c.store.Ages.Tombstone || planted("merged-at-once")):
 `),
