@@ -112,6 +112,12 @@ type movedOn struct {
 
 func (m movedOn) Now() time.Time { return m.Store.Now().Add(time.Duration(m.by.Load())) }
 
+func (m movedOn) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
+	stamp, err := m.Store.Put(ctx, key, value, cond)
+	stamp.Modified = stamp.Modified.Add(time.Duration(m.by.Load()))
+	return stamp, err
+}
+
 // TestCost measures a pass with as many blobs as HOLDFAST_COST says, in a bucket ("100000") or in memory ("mem:1000000").
 func TestCost(t *testing.T) {
 	text := os.Getenv("HOLDFAST_COST")
