@@ -141,7 +141,7 @@ func TestCost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client := server.Client(t, nil)
+		client := server.Client(t)
 		t.Logf("%s", measure(t, records3.New(client, ""), datas3.New(client, "", budget), blobs, func(d time.Duration) { time.Sleep(d) }, 6*time.Second))
 	})
 }
