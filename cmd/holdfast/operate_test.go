@@ -176,9 +176,6 @@ func TestGC(t *testing.T) {
 
 // TestGrace: what a tag named goes after the grace, not before, and what the tag names stays.
 func TestGrace(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the shortest grace, 30 s")
-	}
 	t.Parallel()
 	dir := t.TempDir()
 	file := storeFile(t, dir, `,"gcDelay":"1h"`)

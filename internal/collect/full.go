@@ -141,7 +141,7 @@ func (c *Collector) eachRepository(ctx context.Context, each func(prefix record.
 		if err != nil {
 			refs.opaque[format.EscapeRepository(v.repo)] = true
 		}
-		return c.leaveUnclear(ctx, v.repo, err)
+		return c.stepOver(ctx, "repository "+string(v.repo), err)
 	}
 	for entry, err := range c.store.Records.List(ctx, format.PrefixContents, "") {
 		if err != nil {
@@ -355,7 +355,7 @@ func (d *digests) flush(ctx context.Context) error {
 		if err == nil {
 			died, err = d.c.collectLinks(ctx, v, d.found.of[repo])
 		}
-		if err := d.c.leaveUnclear(ctx, repo, err); err != nil {
+		if err := d.c.stepOver(ctx, "repository "+string(repo), err); err != nil {
 			return err
 		}
 		if err := d.c.collectDigests(ctx, died); err != nil {

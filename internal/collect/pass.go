@@ -153,11 +153,6 @@ func (c *Collector) CollectRepository(ctx context.Context, repo oci.Repository, 
 	if err == nil {
 		err = c.collectView(ctx, v, hinted)
 	}
-	return c.leaveUnclear(ctx, repo, err)
-}
-
-// leaveUnclear leaves a repository alone that cannot be understood.
-func (c *Collector) leaveUnclear(ctx context.Context, repo oci.Repository, err error) error {
 	return c.stepOver(ctx, "repository "+string(repo), err)
 }
 
