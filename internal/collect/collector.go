@@ -54,6 +54,8 @@ type Collector struct {
 	lists     *lru.Cache[record.Key, knownList]
 	noDelete  atomic.Bool // the store has no dependable conditional delete
 
+	clock clock
+
 	due *Hints // what was found before its time
 
 	toTend []record.Key // records that the pass has found to need tending
@@ -149,6 +151,3 @@ func each(ctx context.Context, n int, work func(context.Context, int) error) err
 
 // always is for keys that nothing writes again.
 var always = record.Always()
-
-// age is how old a value is, by the store's clock.
-func (c *Collector) age(modified time.Time) time.Duration { return c.store.Records.Now().Sub(modified) }

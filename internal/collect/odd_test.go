@@ -2,6 +2,8 @@ package collect_test
 
 import (
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 
 	"holdfast/internal/collect"
 	"holdfast/internal/collect/retain"
+	"holdfast/internal/data"
 	datamem "holdfast/internal/data/mem"
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
@@ -127,6 +130,81 @@ func TestClockAhead(t *testing.T) {
 		}
 		h.wantImage("a", "latest", "other")
 	})
+}
+
+// TestClockAheadOfAll: such a collector takes nothing that goes by its age alone: sessions, segments, tombstones, tags by a policy, markers.
+func TestClockAheadOfAll(t *testing.T) {
+	in(t, func(t *testing.T, h *house) {
+		all, err := retain.ParseGlob("**")
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies := retain.Policies{{Repositories: []retain.Glob{all}, DeleteUntagged: true, KeepTags: []retain.KeepTags{{Rules: retain.Rules{PushedWithin: 7 * day}}}}}
+		h.push("a", "kept", "layer")
+		h.push("a", "deleted", "layer", "other")
+		if err := h.registry.DeleteTag(t.Context(), "a", "deleted"); err != nil {
+			t.Fatal(err)
+		}
+		u, err := h.registry.StartUpload(t.Context(), "a", digest.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = h.registry.AppendUpload(t.Context(), "a", u.ID, registry.Chunk{Start: -1, Size: 5, Body: strings.NewReader("layer")}); err != nil {
+			t.Fatal(err)
+		}
+		h.segment("on its way")
+		h.pass(time.Minute)
+		records, bytes := h.decided(), h.bytes()
+		store := format.Store{Records: ahead{h.records, 30 * day}, Ages: h.store.Ages}
+		for _, full := range []bool{true, false} {
+			if _, err := collect.New(h.registry, store, h.segments, collect.Config{Policies: policies}, discard()).Pass(t.Context(), collect.Progress{Full: full}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := h.decided(); !slices.Equal(got, records) || h.bytes() != bytes {
+			t.Errorf("the records were\n%q, and are\n%q; the segments %d bytes, and %d", records, got, bytes, h.bytes())
+		}
+		h.wantImage("a", "kept", "layer")
+		if _, err := h.registry.AppendUpload(t.Context(), "a", u.ID, registry.Chunk{Start: 5, Size: 1, Body: strings.NewReader("!")}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// segment is one that nothing names: its record is still to come.
+func (h *house) segment(content string) {
+	h.t.Helper()
+	w, err := h.segments.Create(h.t.Context(), data.ID(strings.Repeat("ab", 16)))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, content); err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := w.Commit(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// decided are the keys of what clients and passes decide about; "+" where there is no tombstone.
+func (h *house) decided() []string {
+	h.t.Helper()
+	var keys []string
+	for _, prefix := range []record.Key{"b/", "l/", "n/", "r/", "u/"} {
+		for e, err := range h.records.List(h.t.Context(), prefix, "") {
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			switch {
+			case strings.HasSuffix(string(e.Key), "/f"): // raised
+			case e.Size == format.DeadSize:
+				keys = append(keys, string(e.Key))
+			default:
+				keys = append(keys, string(e.Key)+"+")
+			}
+		}
+	}
+	return keys
 }
 
 // TestVoidGoes: what landed too late to count is buried after a day, and does not keep a repository in the catalog.

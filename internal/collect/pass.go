@@ -40,21 +40,26 @@ func (c *Collector) Pass(ctx context.Context, at Progress, save func(context.Con
 	if save == nil {
 		save = func(context.Context, Progress) error { return nil }
 	}
-	if at.Started.IsZero() {
-		at.Started = c.store.Records.Now()
-	}
-	return c.reported(ctx, at.Full, func() error { return c.phases(ctx, at, save) })
+	return c.reported(ctx, at.Full, func() error {
+		if at.Started.IsZero() {
+			at.Started = c.now()
+		}
+		return c.phases(ctx, at, save)
+	})
 }
 
-// reported does work with a new report, and writes the hints that came of it.
+// reported does work with a new report and the time as it is, and writes the hints that came of it.
 func (c *Collector) reported(ctx context.Context, full bool, work func() error) (*Report, error) {
 	c.dying = map[record.Key]bool{}
-	c.report = &Report{Full: full, DryRun: c.cfg.DryRun, Started: c.store.Records.Now()}
-	err := work()
+	c.report = &Report{Full: full, DryRun: c.cfg.DryRun}
+	err := c.setClock(ctx)
+	if c.report.Started = c.now(); err == nil {
+		err = work()
+	}
 	if hintErr := c.due.Write(context.WithoutCancel(ctx)); err == nil {
 		err = hintErr
 	}
-	c.report.Ended = c.store.Records.Now()
+	c.report.Ended = c.now()
 	if err != nil {
 		c.report.Failed = err.Error()
 	}
@@ -113,7 +118,7 @@ func (c *Collector) sweep(ctx context.Context) error {
 	if c.cfg.DryRun {
 		return nil
 	}
-	n, err := c.segments.Sweep(ctx, c.store.Records.Now().Add(-c.cfg.MultipartAge))
+	n, err := c.segments.Sweep(ctx, c.now().Add(-c.cfg.MultipartAge))
 	c.count(KindUploads, Count{Found: int64(n), Freed: int64(n)})
 	if err != nil {
 		return fmt.Errorf("collect: give up unfinished uploads: %w", err)

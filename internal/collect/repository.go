@@ -144,7 +144,7 @@ func (v *view) reach(live map[oci.Digest]bool, from []oci.Digest, referrers map[
 // collectManifests condemns what nobody can reach, raises the fence, looks again, and kills or restores. The blobs of what has died become
 // candidates.
 func (c *Collector) collectManifests(ctx context.Context, v *view, candidates map[oci.Digest]bool) error {
-	live, err := c.reachable(ctx, v, moment{now: c.store.Records.Now()})
+	live, err := c.reachable(ctx, v, moment{now: c.now()})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *Collector) collectManifests(ctx context.Context, v *view, candidates ma
 		return err
 	}
 	// The second look judges ages by what the store said when it condemned: no clock of a replica's has a part in it.
-	at := moment{now: c.store.Records.Now(), condemned: map[oci.Digest]condemnation{}}
+	at := moment{now: c.now(), condemned: map[oci.Digest]condemnation{}}
 	for i, s := range condemned {
 		if !s.Is(format.Condemned) {
 			continue

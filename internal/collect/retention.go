@@ -48,7 +48,7 @@ func (c *Collector) judgeTags(ctx context.Context, v *view) ([]retain.Decision, 
 			tags = append(tags, retain.Tag{Name: t.name, Digest: t.digest, Pushed: t.pushed, Pulled: pulls.Of(t.digest)})
 		}
 	}
-	decisions := policy.Decide(tags, c.store.Records.Now())
+	decisions := policy.Decide(tags, c.now())
 	for i := range decisions {
 		subject, is := retain.Subject(decisions[i].Name)
 		if is && policy.DropsReferrers() && c.isGone(v, subject) && c.age(decisions[i].Pushed) >= max(c.store.Ages.Grace, c.cfg.Delay) {

@@ -158,11 +158,13 @@ func (c *Collector) passUnder(ctx context.Context, l *lease.Lease, from func(*st
 			tell(report, err)
 		}
 	}
-	switch now := c.store.Records.Now(); {
+	switch now := c.now(); {
 	case err == nil:
 		at = state{Ended: now, Full: at.Full, Last: report}
 		if progress.Full {
-			at.Full = progress.Started
+			if at.Full = progress.Started; at.Full.After(report.Started) {
+				at.Full = report.Started // whoever began it was ahead
+			}
 		}
 		err = l.Save(held, at)
 	case held.Err() == nil && report != nil:

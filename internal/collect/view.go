@@ -169,7 +169,11 @@ func knowTag(tag format.Stored[format.Tag]) knownTag {
 		large: h.Size > format.InlineBytes, pushed: h.AsPrevious().T,
 	}
 	for i, p := range h.Previous {
-		known.kept = append(known.kept, keptDigest{p.Digest, h.Until(i)})
+		until := h.Until(i)
+		if i == 0 && !known.dead && tag.Modified.After(until) {
+			until = tag.Modified // the grace begins when the store says, also where who set the tag was behind
+		}
+		known.kept = append(known.kept, keptDigest{p.Digest, until})
 	}
 	return known
 }

@@ -115,6 +115,9 @@ func RepositoryKey(r oci.Repository) record.Key {
 // LeaseKey is the key of a lease. Its name is one part of a key.
 func LeaseKey(name string) record.Key { return record.Key("cfg/lease/" + name) }
 
+// ClockKey is the key of a record that is written for the time that the store gives it. Its name is one part of a key.
+func ClockKey(name string) record.Key { return record.Key("cfg/clock/" + name) }
+
 // PulledPrefix is the folder of the pull times of a repository's manifests.
 func PulledPrefix(r oci.Repository) record.Key { return record.Key("p/" + repositoryPath(r)) }
 

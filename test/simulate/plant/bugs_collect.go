@@ -65,6 +65,10 @@ func collectRepositoryBugs() []Bug {
 		at.now = at.now.Add(24 * time.Hour)
 	}
 	within := func(t time.Time, age time.Duration) bool { return at.now`),
+		one("all-ages-by-the-replicas-clock", "nothing bounds the time of a pass by what the store says", "a month ahead", "internal/collect/clock.go",
+			`	if c.clock.stamp.IsZero() {
+`, `	if c.clock.stamp.IsZero() || planted("all-ages-by-the-replicas-clock") {
+`),
 		one("children-not-reached", "the manifests of an index are taken for useless", "refers to it live", repository,
 			`		for _, child := range m.parsed.Children {
 			next = append`, `		for _, child := range m.parsed.Children {

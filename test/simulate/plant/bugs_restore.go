@@ -21,11 +21,11 @@ func restoreBugs() []Bug {
 	}
 `),
 		one("view-forgets", "the collector does not go by what a deleted tag named before it moved", "restored: what the history", view,
-			`		known.kept = append(known.kept, keptDigest{p.Digest, h.Until(i)})
+			`		known.kept = append(known.kept, keptDigest{p.Digest, until})
 `, `		if planted("view-forgets") && known.dead {
 			break
 		}
-		known.kept = append(known.kept, keptDigest{p.Digest, h.Until(i)})
+		known.kept = append(known.kept, keptDigest{p.Digest, until})
 `),
 	}
 }
