@@ -29,6 +29,11 @@ test: ## install what the tests need, then run all of them with the race detecto
 unit: ## the tests that need no other program, for a quick look
 	CGO_ENABLED=1 go test -p 2 -race -shuffle=on ./internal/oci ./internal/record/mem ./internal/record/bolt ./internal/data/mem ./internal/data/file ./internal/format ./internal/registry/... ./internal/collect/... ./internal/api ./internal/config ./cmd/...
 
+.PHONY: docs
+docs: ## write docs/configuration.md, its JSON Schema, and bin/manual: man pages and completions
+	go test -count=1 -run TestReferenceIsCurrent ./internal/config -update-reference
+	go run ./cmd/holdfast manual bin/manual
+
 .PHONY: lint
 lint: ## golangci-lint, with the rules of .golangci.yml
 	scripts/tools.sh lint

@@ -37,6 +37,14 @@ func Default() *Config {
 	return c
 }
 
+// beforeFile is what holds where a file says nothing.
+func beforeFile() *Config {
+	c := Default()
+	c.Storage.Store = defaultStore()
+	c.Storage.GC.Enabled = true
+	return c
+}
+
 // defaultStore is a store of which a file says nothing yet.
 func defaultStore() Store {
 	const delay = 24 * time.Hour

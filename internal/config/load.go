@@ -47,9 +47,7 @@ func load(file string, text []byte, env func(string) (string, bool), readSecret 
 	}
 	w := &walker{root: table(), env: env, readSecret: readSecret,
 		warned: map[string]int{}, nodes: map[string]*node{}, routes: map[string]string{}, meant: map[string]bool{}}
-	c := Default()
-	c.Storage.Store = defaultStore()
-	c.Storage.GC.Enabled = true
+	c := beforeFile()
 	if n, problem := parse(file, text); problem != nil {
 		w.problem(*problem)
 	} else {
