@@ -20,8 +20,17 @@ import (
 func (e *Env) collector(grace time.Duration) *collect.Collector {
 	ages := format.DefaultAges()
 	ages.Grace = grace
-	return collect.New(e.Registry, format.Store{Records: records{e.call.in}, Ages: ages}, segments{e.call.in}, collect.Config{Removed: e.sawRemoved, MaxSegments: e.world.scenario.MaxSegments}, slog.New(slog.DiscardHandler))
+	return collect.New(e.Registry, format.Store{Records: ahead{records{e.call.in}, e.world.scenario.Ahead}, Ages: ages}, segments{e.call.in}, collect.Config{Removed: e.sawRemoved, MaxSegments: e.world.scenario.MaxSegments}, slog.New(slog.DiscardHandler))
 }
+
+// ahead are records to a collector that believes their clock to be ahead of what it is.
+type ahead struct {
+	records
+	by time.Duration
+}
+
+// Now implements record.Store.
+func (a ahead) Now() time.Time { return a.records.Now().Add(a.by) }
 
 // sawRemoved notes what the collector says that it has removed.
 func (e *Env) sawRemoved(kind collect.Kind, repo oci.Repository, d oci.Digest) {

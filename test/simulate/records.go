@@ -127,9 +127,7 @@ func folders(key string) []string {
 }
 
 // Now implements record.Store.
-func (r records) Now() time.Time {
-	return r.in.world.records.Now().Add(r.in.world.scenario.Ahead[r.in.replica])
-}
+func (r records) Now() time.Time { return r.in.world.records.Now() }
 
 func (w *world) getRecord(key record.Key) (record.Record, error) {
 	rec, err := w.records.Get(w.ctx, key)

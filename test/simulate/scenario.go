@@ -24,16 +24,16 @@ type Scenario struct {
 	Blobs        []string
 	Uploads      []string
 
-	Stay         []string              // objects that the collector must leave
-	Replicas     int                   // at least so many
-	Ahead        map[int]time.Duration // by replica: how far it believes the store's clock to be ahead of what it is
-	PageSize     int                   // of a list: 0 means that every list is one page
-	SegmentBytes int64                 // what a segment takes: 0 means everything
-	MaxSegments  int                   // that a blob may be in before the collector merges them
-	Only         []fault               // none means all, but for rivals
-	Rivals       bool                  // and those: single faults only, since they are clients that no history knows of
-	MayFail      bool                  // a call may ask its client to come back, though nothing went wrong
-	MayStay      bool                  // and again, when it is repeated
+	Stay         []string      // objects that the collector must leave
+	Replicas     int           // at least so many
+	Ahead        time.Duration // how far collectors believe the store's clock to be ahead of what it is
+	PageSize     int           // of a list: 0 means that every list is one page
+	SegmentBytes int64         // what a segment takes: 0 means everything
+	MaxSegments  int           // that a blob may be in before the collector merges them
+	Only         []fault       // none means all, but for rivals
+	Rivals       bool          // and those: single faults only, since they are clients that no history knows of
+	MayFail      bool          // a call may ask its client to come back, though nothing went wrong
+	MayStay      bool          // and again, when it is repeated
 }
 
 // replicas is how many there are.

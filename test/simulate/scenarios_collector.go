@@ -33,11 +33,11 @@ func collectorScenarios() []*Scenario {
 		},
 		Repositories: justA, Tags: []oci.Tag{"t"}, Manifests: []*Manifest{m}, Blobs: []string{"CM", "L"}, MayFail: true,
 	}
-	ahead := of("everything is collected by a replica that is a month ahead",
+	ahead := of("everything is collected by one who is a month ahead",
 		[]Call{StartUpload(0, repoA, "u"), Append(0, repoA, "u", 0, blobBytes("L"))},
 		[]Call{Commit(0, repoA, "u", "L", ""), PushBlob(0, repoB, "L")},
 		[]Call{CollectAll(1)})
-	ahead.Uploads, ahead.Ahead = []string{"u"}, map[int]time.Duration{1: 30 * 24 * time.Hour}
+	ahead.Uploads, ahead.Ahead = []string{"u"}, 30*24*time.Hour
 	return []*Scenario{
 		ahead,
 		of("push to another repository while the digest is collected", []Call{pushed, deleted},
