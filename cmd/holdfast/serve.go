@@ -40,7 +40,9 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 	if err != nil {
 		return err
 	}
-	log, closeLog, err := openLog(cfg.Log)
+	var level slog.LevelVar
+	level.Set(cfg.Log.Level)
+	log, closeLog, err := openLog(cfg.Log.Output, &level)
 	if err != nil {
 		return fmt.Errorf("%w: %w", server.ErrRefused, err)
 	}
@@ -57,6 +59,12 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 		return err
 	}
 	serverConfig.ExitIfUnavailable = exitIfUnavailable
+	if serverConfig.Host, err = host(ctx, args, cfg.Log, &level, log); err != nil {
+		return err
+	}
+	living, stop := context.WithCancel(context.WithoutCancel(ctx)) // longer than ctx: a drain that hangs is worth a look
+	defer stop()
+	go dumpOnSignal(living)
 	return server.Run(ctx, serverConfig, log, func(addr net.Addr) {
 		if len(args) == 0 {
 			_, _ = fmt.Fprintf(stderr, "holdfast %s serves http://%s from %s. Try:\n  crane copy --insecure IMAGE %s/IMAGE\n  curl http://%s/v2/_catalog\n",
@@ -92,20 +100,20 @@ func load(args []string) (*config.Config, config.Report, error) {
 	return config.Load(args[0], os.LookupEnv)
 }
 
-func openLog(cfg config.Log) (*slog.Logger, func(), error) {
+func openLog(output string, level slog.Leveler) (*slog.Logger, func(), error) {
 	var out io.Writer
 	closeLog := func() {}
-	switch cfg.Output {
+	switch output {
 	case "", "stdout", "/dev/stdout":
 		out = os.Stdout
 	case "stderr", "/dev/stderr":
 		out = os.Stderr
 	default:
-		f, err := os.OpenFile(cfg.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, nil, fmt.Errorf("log.output: %w", err)
 		}
 		out, closeLog = f, func() { _ = f.Close() }
 	}
-	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})), closeLog, nil
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})), closeLog, nil
 }

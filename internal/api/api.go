@@ -41,6 +41,9 @@ func New(r registry.Registry, cfg Config, log *slog.Logger) *Handler {
 	return &Handler{registry: r, cfg: cfg, log: log}
 }
 
+// With returns a handler for the same registry with another configuration. Requests that have begun go on with theirs.
+func (h *Handler) With(cfg Config) *Handler { return New(h.registry, cfg, h.log) }
+
 // ServeHTTP answers one request and logs one line about it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -50,6 +51,13 @@ func bare(err error) error {
 	return err
 }
 
+// credential reports whether a file is one of systemd's LoadCredential=: in a folder that only the service may look into, with an access
+// list, which shows as rights of the group.
+func (w *walker) credential(file string) bool {
+	dir, _ := w.env("CREDENTIALS_DIRECTORY")
+	return dir != "" && filepath.Dir(filepath.Clean(file)) == filepath.Clean(dir)
+}
+
 // secretFrom sets the secret that the key path names from the file that path+"File" names.
 func (w *walker) secretFrom(s *spec, n *node, path string, t *target) {
 	name, problem := parseText(n)
@@ -70,7 +78,7 @@ func (w *walker) secretFrom(s *spec, n *node, path string, t *target) {
 		w.problem(Problem{Pos: n.Pos, Path: path, Wrong: "cannot be read: " + err.Error()})
 		return
 	}
-	if secret.mode.Perm()&0o077 != 0 {
+	if secret.mode.Perm()&0o077 != 0 && !w.credential(file) {
 		w.warn(path, fmt.Sprintf("the file has mode %04o, others than its owner may use it: give it 0600 or 0400", secret.mode.Perm()))
 	}
 	text := strings.TrimRight(secret.text, "\r\n")

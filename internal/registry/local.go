@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -36,7 +37,7 @@ type Local struct {
 	data    data.Store
 	log     *slog.Logger
 	ages    Ages
-	maxBlob int64
+	maxBlob atomic.Int64
 	urls    bool
 	maxName int
 	secret  []byte
@@ -65,7 +66,8 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if err := cfg.Ages.Check(); err != nil {
 		return nil, err
 	}
-	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages}, data: segments, log: log, ages: cfg.Ages, maxBlob: cfg.MaxBlobBytes, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
+	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
+	l.maxBlob.Store(cfg.MaxBlobBytes)
 	if l.changed = cfg.Changed; l.changed == nil {
 		l.changed = func(oci.Repository, ...oci.Digest) {}
 	}
@@ -81,6 +83,9 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	}
 	return l, nil
 }
+
+// SetMaxBlobBytes changes Config.MaxBlobBytes for the requests that begin from now on.
+func (l *Local) SetMaxBlobBytes(most int64) { l.maxBlob.Store(most) }
 
 // Close waits for the work that goes on after answers: seconds at most, the requests are bounded.
 func (l *Local) Close() { l.after.Wait() }

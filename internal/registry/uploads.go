@@ -128,12 +128,12 @@ func (l *Local) receive(ctx context.Context, w *segmentWriter, chunk Chunk, h ha
 	if chunk.Body == nil {
 		return 0, nil
 	}
-	limit := int64(-1)
-	if l.maxBlob > 0 {
-		limit = l.maxBlob - offset
+	limit, most := int64(-1), l.maxBlob.Load()
+	if most > 0 {
+		limit = most - offset
 	}
 	if limit >= 0 && chunk.Size > limit {
-		return 0, errTooLarge(l.maxBlob)
+		return 0, errTooLarge(most)
 	}
 	if chunk.Size >= 0 && chunk.Size < math.MaxInt64 {
 		chunk.Body = io.LimitReader(chunk.Body, chunk.Size+1) // more than was announced is not stored to its end
@@ -144,7 +144,7 @@ func (l *Local) receive(ctx context.Context, w *segmentWriter, chunk Chunk, h ha
 		err = oci.Errorf(oci.BlobUploadInvalid, "the body took more than %s: send it in chunks", l.ages.Session) // the collector may have ended it
 	}
 	if limit >= 0 && n > limit {
-		return n, errTooLarge(l.maxBlob) // what the whole blob may have, not what was left of it
+		return n, errTooLarge(most) // what the whole blob may have, not what was left of it
 	}
 	if err == nil && chunk.Size >= 0 && n != chunk.Size {
 		err = oci.Errorf(oci.SizeInvalid, "the body has %d bytes, %d were announced", n, chunk.Size)

@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 )
@@ -26,7 +25,8 @@ type Client struct {
 	base        string
 	sdk         *s3.Client
 	presign     *s3.PresignClient
-	credentials *aws.CredentialsCache // nil when they are fixed
+	credentials *aws.CredentialsCache // nil when they are of the configuration
+	keys        *keys                 // nil when they are not
 	transport   *http.Transport
 	breaker     *breaker
 	retries     *retryBudget
@@ -87,8 +87,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 		options = append(options, config.WithRegion(cfg.Region))
 	}
 	if cfg.AccessKey != "" {
-		static := credentials.NewStaticCredentialsProvider(cfg.AccessKey, string(cfg.SecretKey), string(cfg.SessionToken))
-		options = append(options, config.WithCredentialsProvider(static))
+		c.keys = new(keys)
+		c.keys.set(cfg.AccessKey, cfg.SecretKey, cfg.SessionToken)
+		options = append(options, config.WithCredentialsProvider(c.keys))
 	}
 	if cfg.UseDualstack {
 		options = append(options, config.WithUseDualStackEndpoint(aws.DualStackEndpointStateEnabled))
@@ -115,6 +116,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	c.sdk = s3.NewFromConfig(sdk, func(o *s3.Options) {
 		if endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
+		}
+		if c.keys != nil {
+			o.Credentials = c.keys // without the cache that the configuration put around it
 		}
 		o.UsePathStyle = o.BaseEndpoint != nil
 		if cfg.ForcePathStyle != nil {

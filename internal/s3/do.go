@@ -203,7 +203,7 @@ func (r *retryBudget) spend() bool {
 	return true
 }
 
-// invalidate makes the next request ask for new credentials; false when they are fixed.
+// invalidate makes the next request ask for new credentials; false when they are the configuration's, which every request asks for.
 func (c *Client) invalidate() bool {
 	if c.credentials == nil {
 		return false

@@ -34,45 +34,52 @@ func holder() string {
 
 // noting is the store's registry, which notes pulls where retention goes by them. divisor is the one of the ages.
 func (s *store) noting(ctx context.Context, divisor int64, log *slog.Logger) registry.Registry {
-	policies := s.cfg.Collect.Policies
-	if !s.cfg.Collect.Enabled || !policies.NeedPullTimes() {
+	if rules := s.rules(); !rules.Enabled || !rules.Policies.NeedPullTimes() {
 		return s.registry
 	}
 	s.pulls = pulled.New(ctx, s.registry, s.format(), pulled.Config{
 		Interval: pulledInterval / time.Duration(max(divisor, 1)),
-		Wanted:   func(repo oci.Repository) bool { return policies.For(repo).NeedsPullTimes() },
+		Wanted:   func(repo oci.Repository) bool { return s.rules().Policies.For(repo).NeedsPullTimes() },
 	}, log)
 	return s.pulls
 }
 
 // collector returns a collector of the store, whose requests are bounded so that those of clients come first.
 func (s *store) collector(dryRun bool, log *slog.Logger) *collect.Collector {
-	budget := collect.NewBudget(s.cfg.Collect.RequestsPerSecond)
+	rules := s.rules()
+	budget := collect.NewBudget(rules.RequestsPerSecond)
 	values := s.format()
 	values.Records = budget.Records(values.Records)
 	return collect.New(s.registry, values, budget.Segments(s.segments), collect.Config{
-		Delay:    s.cfg.Collect.Delay,
-		Policies: s.cfg.Collect.Policies,
-		KeepTags: s.cfg.Collect.KeepTags,
+		Delay:    rules.Delay,
+		Policies: rules.Policies,
+		KeepTags: rules.KeepTags,
 		DryRun:   dryRun,
 	}, log)
 }
 
-// collect makes the store's passes until ctx ends.
+// collect makes the store's passes until ctx ends, if it makes any.
 func (s *store) collect(ctx context.Context, log *slog.Logger) {
+	rules := s.rules()
+	if !rules.Enabled {
+		return
+	}
 	log = log.With("store", s.name)
 	s.collector(false, log).Run(ctx, holder(), collect.Schedule{
-		Interval: s.cfg.Collect.Interval,
-		Window:   s.cfg.Collect.Window,
+		Interval: rules.Interval,
+		Window:   rules.Window,
 		Report:   func(r *collect.Report, _ error) { s.passed(ctx, log, r) },
 	})
 }
 
-// scrub makes the store's rounds of the scrub until ctx ends.
-func (s *store) scrub(ctx context.Context, interval time.Duration, log *slog.Logger) {
+// scrub makes the store's rounds of the scrub until ctx ends, if it makes any.
+func (s *store) scrub(ctx context.Context, cfg Scrub, log *slog.Logger) {
+	if !cfg.Enabled {
+		return
+	}
 	log = log.With("store", s.name)
 	deps := scrub.Deps{Records: s.format(), Data: s.segments, Registry: s.registry, Log: log, Counters: &s.scrubbed}
-	if err := scrub.Serve(ctx, deps, scrub.Config{Holder: holder(), Interval: interval}); ctx.Err() == nil {
+	if err := scrub.Serve(ctx, deps, scrub.Config{Holder: holder(), Interval: cfg.Interval}); ctx.Err() == nil {
 		log.ErrorContext(ctx, "nothing is scrubbed any more", "err", err)
 	}
 }
@@ -108,12 +115,11 @@ func (s *Server) keepHouse(working context.Context) *housekeeping {
 			h.all.Go(func() { st.hints.Run(noting) })
 		}
 		collecting, halt := context.WithCancel(working)
-		if st.halt = halt; st.cfg.Collect.Enabled {
-			h.all.Go(func() { st.collect(collecting, s.log) })
-		}
-		if s.cfg.Scrub.Enabled {
-			h.all.Go(func() { st.scrub(collecting, s.cfg.Scrub.Interval, s.log) })
-		}
+		st.halt = halt
+		h.all.Go(func() { s.reload.changes.serve(collecting, func(ctx context.Context) { st.collect(ctx, s.log) }) })
+		h.all.Go(func() {
+			s.reload.changes.serve(collecting, func(ctx context.Context) { st.scrub(ctx, s.now().Scrub, s.log) })
+		})
 	}
 	return h
 }

@@ -33,6 +33,8 @@ type Config struct {
 	// ExitIfUnavailable gives up, with ErrUnavailable, when a store does not answer within ten seconds.
 	// Else the server listens, is not ready, and tries for ever.
 	ExitIfUnavailable bool
+
+	Host Host
 }
 
 // Storage is one store: S3, or without it a directory of this machine.

@@ -18,10 +18,11 @@ const (
 
 // health answers the endpoints that load balancers and Kubernetes ask. Safe for concurrent use.
 type health struct {
-	started  atomic.Bool  // every store was opened
-	draining atomic.Bool  // SIGTERM came
-	refused  atomic.Value // string: why the store was refused after the start
-	seen     atomic.Int64 // when the store answered last, by this process's monotonic clock
+	started  atomic.Bool            // every store was opened
+	draining atomic.Bool            // SIGTERM came
+	refused  atomic.Value           // string: why the store was refused after the start
+	config   atomic.Pointer[string] // what came of the last new configuration; nil: there was none
+	seen     atomic.Int64           // when the store answered last, by this process's monotonic clock
 	born     time.Time
 
 	// served is how long ago every store did what somebody asked it for; nil when that is not known.
@@ -81,13 +82,25 @@ func (h *health) state() (status int, text string) {
 	return http.StatusOK, "ready"
 }
 
+// configuration is what /readyz?verbose says of the configuration. Anybody may read it: the log has the details.
+func (h *health) configuration() string {
+	if text := h.config.Load(); text != nil {
+		return *text
+	}
+	return "as at the start"
+}
+
 // register adds /livez, /readyz and /startupz.
 func (h *health) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeHealth(w, http.StatusOK, "alive")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		status, text := h.state()
+		if r.URL.Query().Has("verbose") {
+			writeHealth(w, status, text, "configuration", h.configuration())
+			return
+		}
 		writeHealth(w, status, text)
 	})
 	mux.HandleFunc("GET /startupz", func(w http.ResponseWriter, _ *http.Request) {
@@ -99,7 +112,8 @@ func (h *health) register(mux *http.ServeMux) {
 	})
 }
 
-func writeHealth(w http.ResponseWriter, status int, text string) {
+// writeHealth answers with a status, and more names and texts.
+func writeHealth(w http.ResponseWriter, status int, text string, more ...string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -107,5 +121,9 @@ func writeHealth(w http.ResponseWriter, status int, text string) {
 		w.Header().Set("Retry-After", "2")
 	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": text}) // a prober that is gone needs no answer
+	body := map[string]string{"status": text}
+	for i := 0; i+1 < len(more); i += 2 {
+		body[more[i]] = more[i+1]
+	}
+	_ = json.NewEncoder(w).Encode(body) // a prober that is gone needs no answer
 }

@@ -66,7 +66,7 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	t.Helper()
 	h := &house{t: t, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.s = &Server{cfg: Config{MetricsPath: "/metrics"}, log: log, health: newHealth(), metrics: metrics.New("test")}
+	h.s = &Server{cfg: Config{MetricsPath: "/metrics", Storage: cfg}, log: log, health: newHealth(), metrics: metrics.New("test")}
 	st := &store{path: "/", name: "memory", cfg: cfg, records: records, segments: segments}
 	if err := st.openRegistry(t.Context(), log); err != nil {
 		t.Fatal(err)

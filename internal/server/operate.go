@@ -61,7 +61,7 @@ func operable(stores []*store, log *slog.Logger, shared bool) []operate.Store {
 	for _, st := range stores {
 		out = append(out, operate.Store{
 			Path: st.path, Registry: st.registry, Records: st.format(), Data: st.segments, Holder: holder(),
-			Collects: st.cfg.Collect.Enabled, Policies: st.cfg.Collect.Policies,
+			Collects: st.rules().Enabled, Policies: st.rules().Policies,
 			Collector: func(dryRun bool) *collect.Collector { return st.collector(dryRun, log) },
 			Alone:     !shared && st.client == nil,
 			Passed:    func(ctx context.Context, r *collect.Report) { st.passed(ctx, log, r) },

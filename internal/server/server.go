@@ -51,6 +51,8 @@ type Server struct {
 	stores []*store
 
 	metrics *metrics.Metrics
+
+	reload reloading
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
@@ -63,15 +65,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 	if s.budget, err = datas3.NewBudget(cfg.MemoryBudget); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
+	s.begin(ctx)
 	defer func() { err = errors.Join(err, s.close()) }()
 	opened, err := s.firstOpen(ctx)
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", cfg.Address)
+	listener, err := s.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: listen on %s: %w", ErrRefused, cfg.Address, err)
+		return err
 	}
 	if ready != nil {
 		ready(listener.Addr())
@@ -112,7 +114,7 @@ func mayComeBack(err error) bool {
 func (s *Server) open(ctx context.Context) error {
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	opened, err := openStores(openCtx, s.cfg, s.budget, s.log)
+	opened, err := openStores(openCtx, s.now(), s.budget, s.log)
 	if err != nil {
 		return err
 	}
@@ -122,6 +124,8 @@ func (s *Server) open(ctx context.Context) error {
 
 // use puts the API over open stores into service.
 func (s *Server) use(ctx context.Context, opened []*store) {
+	s.reload.mu.Lock()
+	defer s.reload.mu.Unlock()
 	for _, st := range opened {
 		s.metrics.Store(st.path, st.hints, &st.scrubbed)
 		st.counted = s.metrics
@@ -135,9 +139,10 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 	if len(routes) > 0 {
 		r = registry.NewRoutes(r, routes)
 	}
-	s.api.Store(api.New(r, api.Config{Progress: s.cfg.Progress, NoDelete: s.cfg.NoDelete}, s.log))
+	s.api.Store(api.New(r, s.apiConfig(), s.log))
 	s.health.answered()
 	s.health.served = s.served
+	s.configure(ctx)
 	s.health.started.Store(true)
 }
 
@@ -182,6 +187,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
 	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "version", s.cfg.Version, "ready", opened)
+	defer s.supervise(ctx, working, listener.Addr())()
 	var failed error
 	select {
 	case failed = <-served:
@@ -314,9 +320,11 @@ func closeAfterBody(w http.ResponseWriter, r *http.Request) {
 func (s *Server) drain(ctx context.Context, srv *http.Server) error {
 	ctx = context.WithoutCancel(ctx)
 	s.health.draining.Store(true)
-	s.log.InfoContext(ctx, "draining", "delay", s.cfg.DrainDelay, "timeout", s.cfg.DrainTimeout)
-	sleep(ctx, s.cfg.DrainDelay)
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
+	cfg := s.now()
+	s.log.InfoContext(ctx, "draining", "delay", cfg.DrainDelay, "timeout", cfg.DrainTimeout)
+	s.stopping(ctx, cfg.DrainDelay+cfg.DrainTimeout)
+	sleep(ctx, cfg.DrainDelay)
+	ctx, cancel := context.WithTimeout(ctx, cfg.DrainTimeout)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		s.log.WarnContext(ctx, "requests were still in flight at the end of the drain; clients go on at other replicas", "err", err)

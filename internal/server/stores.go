@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/collect"
@@ -50,7 +51,8 @@ type store struct {
 	retest   bool             // the self-test's result is an earlier one: test in the background
 	closers  []func() error
 
-	halt context.CancelFunc // ends the work beside requests for good, on a store that must not be used
+	live atomic.Pointer[Collection] // what a new configuration made of cfg.Collect; nil: it is as it was
+	halt context.CancelFunc         // ends the work beside requests for good, on a store that must not be used
 }
 
 // close ends the store: first what goes on after answers, then the drivers.
