@@ -63,15 +63,15 @@ func host(ctx context.Context, args []string, started config.Log, level *slog.Le
 		}
 		return next, nil
 	}}
-	go watch(ctx, changed, func() [32]byte { return config.Fingerprint(args[0], os.LookupEnv) })
+	hangups, stop := hangups() // before anybody is told that the service runs: until then SIGHUP ends it
+	context.AfterFunc(ctx, stop)
+	go watch(ctx, hangups, changed, func() [32]byte { return config.Fingerprint(args[0], os.LookupEnv) })
 	return h, nil
 }
 
 // watch sends why the configuration is to be read again: SIGHUP, or other bytes in one of its files, for which it looks itself because no
 // notification of the kernel's sees the swapped links of Kubernetes and every network file system.
-func watch(ctx context.Context, changed chan<- string, look func() [32]byte) {
-	hangups, stop := hangups()
-	defer stop()
+func watch(ctx context.Context, hangups <-chan os.Signal, changed chan<- string, look func() [32]byte) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	seen := look()

@@ -11,8 +11,7 @@ import (
 func Fingerprint(path string, env func(string) (string, bool)) [sha256.Size]byte {
 	all := sha256.New()
 	add := func(name string, text []byte, err error) {
-		fmt.Fprintf(all, "%q %d %v\n", name, len(text), err)
-		all.Write(text)
+		_, _ = fmt.Fprintf(all, "%q %d %v\n%s", name, len(text), err, text) // a hash takes everything
 	}
 	text, err := readFile(path)
 	add(path, text, err)

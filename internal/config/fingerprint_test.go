@@ -68,7 +68,7 @@ func TestCredentialsAreNotWarnedOf(t *testing.T) {
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "s3-secret-key")
 	write(t, secret, "hunter2\n")
-	if err := os.Chmod(secret, 0o440); err != nil { //nolint:gosec // the mode is the test
+	if err := os.Chmod(secret, 0o440); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -50,7 +50,7 @@ func listeners(lookup func(string) (string, bool), pid int, first uintptr) ([]Li
 		if i < len(names) {
 			name = names[i]
 		}
-		listener, err := fromFD(first+uintptr(i), name) //nolint:gosec // G115: between 0 and mostFDs
+		listener, err := fromFD(first+uintptr(i), name)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -25,7 +25,7 @@ func socketFile(t *testing.T) (*os.File, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	f, err := l.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestListeners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := <-accepted; err != nil {
 		t.Error(err)
 	}
@@ -82,7 +82,7 @@ func TestListenersOfNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	socket, _ := socketFile(t)
 	if got, err := listeners(env("LISTEN_FDS=2", "LISTEN_PID=7"), 7, handOver(t, socket, file)); err == nil {
 		t.Errorf("a file is listened on: %v", got)
