@@ -77,6 +77,11 @@ memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in on
 	scripts/tools.sh cluster
 	go test -count=1 -timeout 40m -v ./test/memory
 
+.PHONY: packages
+packages: ## deb and rpm for amd64 and arm64 in bin/packages; the same commit gives the same bytes
+	scripts/tools.sh packages
+	scripts/packages.sh
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for 20 s
 	scripts/fuzz.sh 20s

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|lint ...
+#   scripts/tools.sh test|cluster|clients|packages|lint ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -12,6 +12,7 @@ versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
 oras=oras.land/oras/cmd/oras@v1.3.6
 regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
+nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -61,7 +62,7 @@ go_install() {
 	printf '%s' "$1" >"$tools/.$name"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|lint ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|lint ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -71,10 +72,13 @@ for set in "$@"; do
 		;;
 	test)
 		apt_install haproxy curl iptables iproute2 skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev
+		apt_install systemd systemd-sysv systemd-container keepalived rpm
 		go_install "$versitygw"
 		go_install "$crane"
 		go_install "$oras"
+		go_install "$nfpm"
 		;;
+	packages) go_install "$nfpm" ;;
 	clients)
 		apt_install haproxy curl skopeo podman buildah runc docker.io containerd busybox-static crun
 		go_install "$versitygw"
@@ -85,7 +89,7 @@ for set in "$@"; do
 		;;
 	lint) go_install "$golangci" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients or lint" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, packages or lint" >&2
 		exit 2
 		;;
 	esac
