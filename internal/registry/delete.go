@@ -246,7 +246,7 @@ func (l *Local) checkUnused(ctx context.Context, repo oci.Repository, d oci.Dige
 }
 
 func (l *Local) checkNotOf(ctx context.Context, repo oci.Repository, key record.Key, by, d oci.Digest) error {
-	m, known := l.refs.Get(by)
+	m, known := l.refs.Find(by)
 	if !known {
 		s, err := read[manifestHead](ctx, l, key)
 		if err != nil {

@@ -24,7 +24,7 @@ type childKey struct {
 
 // epoch returns the repository's fence from memory, or reads it.
 func (l *Local) epoch(ctx context.Context, repo oci.Repository) (uint64, error) {
-	if m, ok := l.repos.Get(repo); ok && m.epochKnown {
+	if m, ok := l.repos.Find(repo); ok && m.epochKnown {
 		return m.epoch, nil
 	}
 	return l.readFence(ctx, repo)

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"holdfast/internal/data"
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
@@ -43,9 +41,9 @@ type Local struct {
 	secret  []byte
 	changed func(repo oci.Repository, blobs ...oci.Digest)
 
-	repos    *lru.Cache[oci.Repository, repoMemory]
-	refs     *lru.Cache[oci.Digest, *oci.Manifest]
-	children *lru.Cache[childKey, uint64]
+	repos    *memory[oci.Repository, repoMemory]
+	refs     *memory[oci.Digest, *oci.Manifest]
+	children *memory[childKey, uint64]
 
 	after sync.WaitGroup // work that goes on after an answer
 }
@@ -71,9 +69,9 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if l.changed = cfg.Changed; l.changed == nil {
 		l.changed = func(oci.Repository, ...oci.Digest) {}
 	}
-	l.repos, _ = lru.New[oci.Repository, repoMemory](rememberedRepos)
-	l.refs, _ = lru.New[oci.Digest, *oci.Manifest](rememberedManifests)
-	l.children, _ = lru.New[childKey, uint64](rememberedChildren)
+	l.repos = newMemory[oci.Repository, repoMemory](rememberedRepos)
+	l.refs = newMemory[oci.Digest, *oci.Manifest](rememberedManifests)
+	l.children = newMemory[childKey, uint64](rememberedChildren)
 	if err := l.openFormat(ctx); err != nil {
 		return nil, err
 	}

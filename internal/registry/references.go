@@ -150,7 +150,7 @@ func (r *references) descend(m stored[manifestHead], ref oci.Ref, rescued bool) 
 		if m.Head.Epoch == r.epoch {
 			return nil
 		}
-		if seen, ok := r.l.children.Get(childKey{r.repo, ref.Digest}); ok && seen == r.epoch {
+		if seen, ok := r.l.children.Find(childKey{r.repo, ref.Digest}); ok && seen == r.epoch {
 			return nil
 		}
 	}
@@ -167,7 +167,7 @@ func (r *references) descend(m stored[manifestHead], ref oci.Ref, rescued bool) 
 
 // parsed reads a stored manifest, once per digest.
 func (l *Local) parsed(d oci.Digest, mediaType string, body []byte) (*oci.Manifest, error) {
-	if m, ok := l.refs.Get(d); ok {
+	if m, ok := l.refs.Find(d); ok {
 		return m, nil
 	}
 	m, err := oci.ParseManifest(mediaType, body)

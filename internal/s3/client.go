@@ -198,6 +198,9 @@ func (c *Client) Server() string {
 // Served is how long ago the store did what it was asked for; a long time before the first time.
 func (c *Client) Served() time.Duration { return c.breaker.served() }
 
+// Silent reports whether the store has not answered lately, so that requests fail at once.
+func (c *Client) Silent() bool { return !c.breaker.closed() }
+
 // Log is the logger that the client was given.
 func (c *Client) Log() *slog.Logger { return c.log }
 

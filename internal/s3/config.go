@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,11 @@ type Config struct {
 	UseDualstack bool
 	Accelerate   bool
 	UseFIPS      bool
+
+	// Observe, where set, is told of each operation when it begins: its name in S3's API and the key or prefix, relative to the client's base, "" for
+	// the bucket's own. The context that it returns is that of the operation's requests. done is called once, with the number of requests that were sent, those
+	// that were repeated included, and what came of it, as the caller gets it; for a read that is when the answer has begun. For metrics and traces.
+	Observe func(ctx context.Context, op, key string) (requests context.Context, done func(sent int, err error))
 
 	// Transport, where set, wraps the HTTP transport below all retries: it sees each request that
 	// goes to the store, once. For metrics and for tests.

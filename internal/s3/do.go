@@ -17,6 +17,13 @@ type op struct {
 	attempt  time.Duration // longest wait for the first progress of one attempt
 	progress bool          // and of any later progress of its body: stallTime; else attempt is all that there is for body and answer
 	total    time.Duration // no attempt begins after this, nor any other than the first while the breaker is open
+	key      string        // the key, or the prefix of a list, as the caller gave it: for who observes
+}
+
+// on returns the op with the key that it is for.
+func (o op) on(key string) op {
+	o.key = key
+	return o
 }
 
 const (
@@ -73,6 +80,18 @@ func transferTime(size int64) time.Duration {
 // do sends the request that send makes, again where that is allowed and may help. send gets a watch whose
 // context it must use; it sets kept when it hands the watch on to a body that outlives the call.
 func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
+	var sent int
+	if c.cfg.Observe == nil {
+		return c.try(ctx, o, send, &sent)
+	}
+	ctx, done := c.cfg.Observe(ctx, o.name, o.key)
+	err := c.try(ctx, o, send, &sent)
+	done(sent, err)
+	return err
+}
+
+// try is do, and counts the requests that it has sent.
+func (c *Client) try(ctx context.Context, o op, send func(*watch) error, sent *int) error {
 	begin := time.Now()
 	refreshed := false
 	var last *Error
@@ -89,6 +108,7 @@ func (c *Client) do(ctx context.Context, o op, send func(*watch) error) error {
 		}
 		w := newWatch(ctx, o.attempt)
 		err := send(w)
+		*sent += w.requests()
 		if err == nil {
 			c.breaker.succeeded()
 			c.retries.earn()

@@ -36,6 +36,7 @@ func hedged[T any](c *Client, w *watch, call func(context.Context) (T, error), d
 			return
 		}
 		c.transport.CloseIdleConnections() // they may be as dead
+		w.hedged.Store(true)
 		value, err := call(second)
 		switch {
 		case !isAnswer(err):

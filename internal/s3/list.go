@@ -50,7 +50,7 @@ func (c *Client) page(ctx context.Context, prefix, after string) (items []Item, 
 		in.StartAfter = c.key(after)
 	}
 	const name = "ListObjectsV2"
-	err = c.do(ctx, metadata(name), func(w *watch) error {
+	err = c.do(ctx, metadata(name).on(prefix), func(w *watch) error {
 		out, err := c.sdk.ListObjectsV2(w.ctx, in)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (c *Client) ListUploads(ctx context.Context, prefix string) iter.Seq2[Uploa
 		in := &s3.ListMultipartUploadsInput{Bucket: c.bucket(), Prefix: c.key(prefix), MaxUploads: aws.Int32(pageSize)}
 		for {
 			var out *s3.ListMultipartUploadsOutput
-			err := c.do(ctx, metadata("ListMultipartUploads"), func(w *watch) (err error) {
+			err := c.do(ctx, metadata("ListMultipartUploads").on(prefix), func(w *watch) (err error) {
 				out, err = c.sdk.ListMultipartUploads(w.ctx, in)
 				return err
 			})

@@ -32,7 +32,7 @@ func (c *Client) CreateUpload(ctx context.Context, key string) (string, error) {
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
 	var id string
-	err := c.do(ctx, metadata("CreateMultipartUpload"), func(w *watch) error {
+	err := c.do(ctx, metadata("CreateMultipartUpload").on(key), func(w *watch) error {
 		out, err := c.sdk.CreateMultipartUpload(w.ctx, in)
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func (c *Client) CreateUpload(ctx context.Context, key string) (string, error) {
 // keeps no reference to the chunks once it has returned. Kinds: NoUpload.
 func (c *Client) UploadPart(ctx context.Context, key, id string, number int32, chunks [][]byte, size int64) (Part, error) {
 	part := Part{Number: number}
-	o := upload("UploadPart", size)
+	o := upload("UploadPart", size).on(key)
 	err := c.do(ctx, o, func(w *watch) error {
 		body := newPayload(o, w, chunks, size)
 		defer body.detach()
@@ -77,7 +77,7 @@ func (c *Client) CompleteUpload(ctx context.Context, key, id string, parts []Par
 	for i, p := range parts {
 		completed[i] = types.CompletedPart{PartNumber: aws.Int32(p.Number), ETag: aws.String(p.ETag)}
 	}
-	o := op{name: "CompleteMultipartUpload", attempts: 1, attempt: completeAttempt, total: completeAttempt}
+	o := op{name: "CompleteMultipartUpload", attempts: 1, attempt: completeAttempt, total: completeAttempt, key: key}
 	return c.do(ctx, o, func(w *watch) error {
 		_, err := c.sdk.CompleteMultipartUpload(w.ctx, &s3.CompleteMultipartUploadInput{
 			Bucket: c.bucket(), Key: c.key(key), UploadId: &id,
@@ -89,7 +89,7 @@ func (c *Client) CompleteUpload(ctx context.Context, key, id string, parts []Par
 
 // AbortUpload drops an upload and its parts; one that is not there is no error.
 func (c *Client) AbortUpload(ctx context.Context, key, id string) error {
-	err := c.do(ctx, metadata("AbortMultipartUpload"), func(w *watch) error {
+	err := c.do(ctx, metadata("AbortMultipartUpload").on(key), func(w *watch) error {
 		_, err := c.sdk.AbortMultipartUpload(w.ctx, &s3.AbortMultipartUploadInput{
 			Bucket: c.bucket(), Key: c.key(key), UploadId: &id,
 		})

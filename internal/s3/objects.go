@@ -56,7 +56,7 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 		value []byte
 		info  Info
 	)
-	err := c.do(ctx, metadata(opGetObject), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
+	err := c.do(ctx, metadata(opGetObject).on(key), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
 		out, err := c.getObject(w, &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key)})
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 // Head returns what is known of an object. Kinds: NotFound.
 func (c *Client) Head(ctx context.Context, key string) (Info, error) {
 	var info Info
-	err := c.do(ctx, metadata(opHeadObject), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
+	err := c.do(ctx, metadata(opHeadObject).on(key), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
 		out, err := hedged(c, w, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
 			return c.sdk.HeadObject(ctx, &s3.HeadObjectInput{Bucket: c.bucket(), Key: c.key(key)})
 		}, func(*s3.HeadObjectOutput) {})
@@ -127,7 +127,7 @@ func (c *Client) PutValue(ctx context.Context, key string, value []byte, cond Co
 	}
 	in.IfNoneMatch, in.IfMatch = cond.headers()
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, o, in, [][]byte{value}, int64(len(value)))
+	return c.put(ctx, o.on(key), in, [][]byte{value}, int64(len(value)))
 }
 
 // PutObject writes an object of size bytes from chunks, repeated where that may help. It keeps no
@@ -140,7 +140,7 @@ func (c *Client) PutObject(ctx context.Context, key string, chunks [][]byte, siz
 		StorageClass:  c.storageClass(),
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, upload(opPutObject, size), in, chunks, size, unsigned)
+	return c.put(ctx, upload(opPutObject, size).on(key), in, chunks, size, unsigned)
 }
 
 func (c *Client) put(ctx context.Context, o op, in *s3.PutObjectInput, chunks [][]byte, size int64, options ...func(*s3.Options)) (Info, error) {
@@ -181,7 +181,7 @@ func (c *Client) Delete(ctx context.Context, key, match string) error {
 	if match != "" {
 		o, in.IfMatch = once("DeleteObject", 0), aws.String(match)
 	}
-	err := c.do(ctx, o, func(w *watch) error {
+	err := c.do(ctx, o.on(key), func(w *watch) error {
 		_, err := c.sdk.DeleteObject(w.ctx, in)
 		return err
 	})

@@ -29,7 +29,7 @@ type Body struct {
 func (c *Client) Get(ctx context.Context, key string, offset, length int64) (*Body, error) {
 	in := &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key), Range: byteRange(offset, length)}
 	var body *Body
-	err := c.do(ctx, metadata(opGetObject), func(w *watch) error {
+	err := c.do(ctx, metadata(opGetObject).on(key), func(w *watch) error {
 		out, err := c.getObject(w, in) //nolint:contextcheck // the watch's context descends from ctx
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,8 @@ type watch struct {
 	timer  *time.Timer
 	kept   bool // the request's body outlives the call and owns the watch
 
-	answered bool // the answer has begun
+	answered bool        // the answer has begun
+	hedged   atomic.Bool // a second request was sent beside the first
 }
 
 func newWatch(ctx context.Context, within time.Duration) *watch {
@@ -33,6 +35,14 @@ func (w *watch) child() (context.Context, context.CancelFunc) { return context.W
 
 // began notes that the store has answered, if err is nil.
 func (w *watch) began(err error) { w.answered = w.answered || err == nil }
+
+// requests is how many were sent so far.
+func (w *watch) requests() int {
+	if w.hedged.Load() {
+		return 2
+	}
+	return 1
+}
 
 // pause stops waiting until the next expect.
 func (w *watch) pause() { w.timer.Stop() }
