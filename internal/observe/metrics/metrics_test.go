@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func TestPassesAddUp(t *testing.T) {
 		`holdfast_gc_passes_total{complete="false",full="false",store="/"} 1`,
 		`holdfast_gc_last_pass_timestamp_seconds{store="/"} 1.8000000015e+09`,
 		`holdfast_gc_last_pass_duration_seconds{store="/"} 1.5`,
-		`holdfast_build_info{version="v1"} 1`,
+		`holdfast_build_info{goversion="` + runtime.Version() + `",version="v1"} 1`,
 	} {
 		if !strings.Contains(got+"\n", want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, got)
@@ -87,6 +88,7 @@ func TestWhatOthersCount(t *testing.T) {
 	for _, want := range []string{
 		`holdfast_gc_hints_written_total{store="/"} 1`, `holdfast_gc_hints_dropped_total{store="/"} 0`,
 		`holdfast_scrub_damaged_total{store="/"} 2`, `holdfast_scrub_damaged_total{store="/a"} 0`,
+		`holdfast_gc_passes_total{complete="true",full="false",store="/"} 0`,
 	} {
 		if !strings.Contains(got+"\n", want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, got)
