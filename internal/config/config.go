@@ -16,6 +16,7 @@ type Config struct {
 	Log             Log
 	Scrub           Scrub
 	Metrics         Metrics
+	Tracing         Tracing
 }
 
 // Metrics is the endpoint for Prometheus.
@@ -124,6 +125,8 @@ type HTTP struct {
 	DrainDelay time.Duration
 	// DrainTimeout is how long running requests may take to end after DrainDelay.
 	DrainTimeout time.Duration
+	// AdminAddress is host:port of a second listener: metrics, health and profiles, without a password. Empty: none.
+	AdminAddress string
 }
 
 // Addr is Address and Port in the form of net.Listen.
@@ -141,6 +144,8 @@ const (
 type Log struct {
 	// Level is the lowest level that is written.
 	Level slog.Level
+	// Requests is the level of the line about a request that is no fault of ours: below Level none is written.
+	Requests slog.Level
 	// Output is "stdout", "stderr" or a path of a file to append to; empty: the program's default.
 	Output string
 	// Audit is the path of the audit log; empty: none. Not written in this version (Load warns).

@@ -29,6 +29,7 @@ func allKeys() []key {
 		{path: "output", kind: parsePath, into: func(t *target) any { return &t.config.Log.Output }},
 		{path: "audit", kind: parsePath, into: func(t *target) any { return &t.config.Log.Audit }},
 	})...)
+	keys = append(keys, observeKeys()...)
 	return append(keys, below("extensions", extensionKeys())...)
 }
 

@@ -225,7 +225,8 @@ func TestRedactedLoads(t *testing.T) {
 // Every key's value fits where it goes: assign would panic.
 func TestTableFits(t *testing.T) {
 	samples := []*node{{kind: textNode, text: "127.0.0.1"}, {kind: textNode, text: "8"}, {kind: textNode, text: "90s"}, {kind: textNode, text: "true"},
-		{kind: textNode, text: "debug"}, {kind: textNode, text: "64MiB"}, {kind: textNode, text: "22:00-06:00"}}
+		{kind: textNode, text: "debug"}, {kind: textNode, text: "64MiB"}, {kind: textNode, text: "22:00-06:00"},
+		{kind: textNode, text: "127.0.0.1:9090"}, {kind: textNode, text: "http://collector:4318/v1/traces"}}
 	seen := map[string]bool{}
 	for _, k := range allKeys() {
 		if seen[fold(k.path)] {

@@ -51,7 +51,7 @@ func TestProblems(t *testing.T) {
 		"unknown":             {"c.yaml", local + "storge: {}\n", []string{`storge: is not a key: got "storge", want "storage" (c.yaml:2:1)`}},
 		"unknown, swapped":    {"c.yaml", local + "HTTP: {prot: 1}\n", []string{`http.prot: is not a key: got "prot", want "port" (c.yaml:2:8)`}},
 		"unknown, elsewhere":  {"c.yaml", local + "port: 1\n", []string{`port: is not a key: got "port", want http.port, if that is what is meant (c.yaml:2:1)`}},
-		"unknown, unlike all": {"c.yaml", local + "log: {colour: red}\n", []string{`log.colour: is not a key: got "colour", want one of level, output, audit (c.yaml:2:7)`}},
+		"unknown, unlike all": {"c.yaml", local + "log: {colour: red}\n", []string{`log.colour: is not a key: got "colour", want one of level, output, audit, requestLevel (c.yaml:2:7)`}},
 		"unknown in list": {"c.yaml", local + "extensions: {sync: {registries: [{}, {url: a}]}}\n",
 			[]string{`extensions.sync.registries[1].url: is not a key: got "url", want "urls" (c.yaml:2:39)`}},
 		"unknown in the driver":      {"c.yaml", s3With("acceskey: hidden, secretkey: hidden"), []string{`storage.storageDriver.acceskey: is not a key: got "acceskey", want "accesskey" (c.yaml:3:45)`}},
