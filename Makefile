@@ -5,6 +5,8 @@ export CGO_ENABLED ?= 0
 TOOLS := $(or $(HOLDFAST_TOOLS),$(HOME)/.cache/holdfast/tools)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The exporter of traces brings gRPC, whose pages for net/trace would switch off the linker's dead-code removal.
+TAGS := grpcnotrace
 PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|memory|drills$$)")
 
 .PHONY: help
@@ -13,7 +15,7 @@ help: ## show this list
 
 .PHONY: build
 build: ## build bin/holdfast
-	go build -p 2 -trimpath -ldflags '$(LDFLAGS)' -o bin/holdfast ./cmd/holdfast
+	go build -p 2 -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/holdfast ./cmd/holdfast
 
 .PHONY: run
 run: build ## build and serve on 127.0.0.1:8080 from ./holdfast-data, with no configuration

@@ -1,17 +1,14 @@
 package api
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
 	"holdfast/internal/registry"
 )
@@ -30,27 +27,24 @@ const defaultRedirectTTL = 20 * time.Minute
 type Handler struct {
 	registry registry.Registry
 	cfg      Config
-	log      *slog.Logger
 }
 
-// New returns a handler for a registry.
-func New(r registry.Registry, cfg Config, log *slog.Logger) *Handler {
+// New returns a handler for a registry. It writes no log: the request.Handler that it is served by does, and is told why a request failed.
+func New(r registry.Registry, cfg Config) *Handler {
 	if cfg.RedirectTTL == 0 {
 		cfg.RedirectTTL = defaultRedirectTTL
 	}
-	return &Handler{registry: r, cfg: cfg, log: log}
+	return &Handler{registry: r, cfg: cfg}
 }
 
 // With returns a handler for the same registry with another configuration. Requests that have begun go on with theirs.
-func (h *Handler) With(cfg Config) *Handler { return New(h.registry, cfg, h.log) }
+func (h *Handler) With(cfg Config) *Handler { return New(h.registry, cfg) }
 
-// ServeHTTP answers one request and logs one line about it.
+// ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	started := time.Now()
-	id := requestID(r)
 	body := &begunBody{ReadCloser: r.Body}
 	rec := &recorder{ResponseWriter: w, before: func(status int) { h.drain(w, r, body.begun, status) }}
-	setCommonHeaders(rec.Header(), id)
+	setCommonHeaders(rec.Header())
 	closeAfterUnclear(rec, r)
 	h.boundBody(rec, r)
 	err := h.serve(rec, body.of(r))
@@ -61,7 +55,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeError(rec, r, status, errs)
 		}
 	}
-	h.logRequest(r, id, status, rec.bytes, time.Since(started), err)
+	if errors.Is(err, registry.ErrDeleted) {
+		request.Explain(r.Context(), err) // two clients' race, not a fault
+	} else {
+		request.Fail(r.Context(), err)
+	}
 	if err != nil && (rec.wrote && rec.status < 400 || status == statusClientGone) {
 		// What was promised by the headers cannot be kept: the client must see a broken transfer.
 		panic(http.ErrAbortHandler)
@@ -150,9 +148,8 @@ func methodNotAllowed(w http.ResponseWriter, rt route, r *http.Request) error {
 	return oci.Errorf(oci.Unsupported, "method %s is not allowed here: use %s", oci.Clip(r.Method), rt.endpoint.methods()).With(oci.NotAllowed)
 }
 
-func setCommonHeaders(h http.Header, id string) {
+func setCommonHeaders(h http.Header) {
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
-	h.Set("X-Request-Id", id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 	h.Set("Cache-Control", "private, no-cache")
@@ -167,46 +164,11 @@ func closeAfterUnclear(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// requestID returns the id that the proxy in front gave the request, if it is harmless, or a new one.
-func requestID(r *http.Request) string {
-	id := r.Header.Get("X-Request-Id")
-	ok := id != "" && len(id) <= 64
-	for i := 0; ok && i < len(id); i++ {
-		c := id[i]
-		ok = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_' || c == '.' || c == ':'
-	}
-	if ok {
-		return id
-	}
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
-
-func (h *Handler) logRequest(r *http.Request, id string, status int, bytes int64, took time.Duration, err error) {
-	level := slog.LevelInfo
-	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.Int("status", status),
-		slog.Int64("bytes", bytes), slog.Duration("took", took), slog.String("request", id), slog.String("client", r.RemoteAddr),
-	}
-	if err != nil {
-		attrs = append(attrs, slog.Any("err", err))
-		if status >= 500 || status < 400 {
-			level = slog.LevelError
-		}
-		if errors.Is(err, registry.ErrDeleted) {
-			level = slog.LevelInfo // two clients' race, not a fault
-		}
-	}
-	h.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
-}
-
 // recorder remembers what was answered.
 type recorder struct {
 	http.ResponseWriter
 	before func(status int) // called once, before the header is written
 	status int
-	bytes  int64
 	wrote  bool
 }
 
@@ -224,9 +186,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
+	return w.ResponseWriter.Write(p)
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"holdfast/internal/api"
 	"holdfast/internal/data"
+	"holdfast/internal/observe/request"
 	"holdfast/internal/registry"
 )
 
@@ -141,7 +143,7 @@ func TestRedirects(t *testing.T) {
 
 func TestStarting(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		s := &site{T: t, handler: http.HandlerFunc(api.WriteUnavailable)}
+		s := &site{T: t, handler: request.Handler(http.HandlerFunc(api.WriteUnavailable), request.Config{Route: api.RouteOf}, slog.New(slog.DiscardHandler))}
 		s.exchange(exchange{do: method + " " + app + "/manifests/v1", status: 503, code: "UNAVAILABLE", says: "starting", heads: []string{"Retry-After:"}})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"holdfast/internal/data"
+	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 	"holdfast/internal/registry"
@@ -53,8 +54,8 @@ func statusOf(e *oci.Error) int {
 	return http.StatusInternalServerError
 }
 
-// statusClientGone is logged for a client that hung up; nobody gets it.
-const statusClientGone = 499
+// statusClientGone is that of a client that hung up; nobody gets it.
+const statusClientGone = request.StatusClientGone
 
 // retryAfterSeconds is what a 503 and a 429 ask for.
 const retryAfterSeconds = 2
@@ -84,13 +85,13 @@ func answerFor(ctx context.Context, err error) (int, []*oci.Error) {
 
 // WriteUnavailable answers a request of a server whose store has not answered yet.
 func WriteUnavailable(w http.ResponseWriter, r *http.Request) {
-	setCommonHeaders(w.Header(), requestID(r))
+	setCommonHeaders(w.Header())
 	writeError(w, r, http.StatusServiceUnavailable, []*oci.Error{oci.Errorf(oci.Unavailable, "the registry is starting: its store has not answered yet")})
 }
 
 // WriteError answers a request to an endpoint beside the spec's with an error in the spec's form, "Error Codes".
 func WriteError(w http.ResponseWriter, r *http.Request, status int, e *oci.Error) {
-	setCommonHeaders(w.Header(), requestID(r))
+	setCommonHeaders(w.Header())
 	writeError(w, r, status, []*oci.Error{e})
 }
 

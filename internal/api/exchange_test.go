@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/data"
 	datamem "holdfast/internal/data/mem"
+	"holdfast/internal/observe/request"
 	"holdfast/internal/record"
 	recordmem "holdfast/internal/record/mem"
 	"holdfast/internal/registry"
@@ -72,7 +73,7 @@ func open(t *testing.T, o options) *site {
 		segments = o.segments(segments)
 	}
 	s := &site{T: t, log: &bytes.Buffer{}, redirect: o.registry.Redirect}
-	log := slog.New(slog.NewTextHandler(s.log, nil))
+	log := slog.New(request.Logs(slog.NewTextHandler(s.log, nil)))
 	local, err := registry.New(t.Context(), records, segments, o.registry, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func open(t *testing.T, o options) *site {
 	if o.wrap != nil {
 		r = o.wrap(r)
 	}
-	s.handler = api.New(r, o.config, log)
+	s.handler = request.Handler(api.New(r, o.config), request.Config{Route: api.RouteOf}, log)
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
 )
 
@@ -28,6 +29,32 @@ type route struct {
 	endpoint endpoint
 	name     string
 	last     string // digest, reference or upload id
+}
+
+// routeNames are the endpoints' names in metrics, traces and logs.
+var routeNames = [...]string{
+	endpointNone: "other", endpointBase: "base", endpointCatalog: "catalog", endpointBlob: "blob", endpointUploads: "uploads",
+	endpointUpload: "upload", endpointManifest: "manifest", endpointTags: "tags", endpointReferrers: "referrers",
+}
+
+// shownID is how much of an upload's id is logged: whoever has all of it can go on with the upload.
+const shownID = 16
+
+// RouteOf says, to those who watch, what the path of a request means.
+func RouteOf(r *http.Request) request.Route {
+	path := r.URL.EscapedPath()
+	rt := parseRoute(path)
+	out := request.Route{Name: routeNames[rt.endpoint], Path: path}
+	if rt.endpoint != endpointBase && rt.endpoint != endpointCatalog {
+		if repo, err := oci.ParseRepository(rt.name); err == nil {
+			out.Repository = string(repo)
+		}
+	}
+	if rt.endpoint == endpointUpload {
+		head, id := path[:strings.LastIndexByte(path, '/')+1], rt.last
+		out.Path = head + id[:min(len(id), shownID)] + "…"
+	}
+	return out
 }
 
 // parseRoute takes an escaped path apart, from the right: a repository name has any number of

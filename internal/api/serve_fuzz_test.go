@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/api"
 	datamem "holdfast/internal/data/mem"
+	"holdfast/internal/observe/request"
 	recordmem "holdfast/internal/record/mem"
 	"holdfast/internal/registry"
 )
@@ -53,7 +54,7 @@ func FuzzServe(f *testing.F) {
 			r.Header.Set("Content-Range", contentRange)
 		}
 		answer := httptest.NewRecorder()
-		api.New(local, api.Config{}, slog.New(slog.DiscardHandler)).ServeHTTP(answer, r)
+		request.Handler(api.New(local, api.Config{}), request.Config{Route: api.RouteOf}, slog.New(slog.DiscardHandler)).ServeHTTP(answer, r)
 		for _, problem := range problems(r, answer, false) {
 			if !strings.HasPrefix(problem, "the answer tells") { // what the client said may come back
 				t.Errorf("%s %q: %d: %s", method, target, answer.Code, problem)

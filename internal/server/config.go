@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -26,6 +27,7 @@ type Config struct {
 	NoDelete     bool          // deletes answer 405
 	Scrub        Scrub
 	MetricsPath  string // where the metrics are served; "": nowhere
+	Observe      Observe
 
 	// AgesDivisor is what Scaled divided all ages by: a test's. 0 and 1: they are what they should be.
 	AgesDivisor int64
@@ -60,6 +62,13 @@ type Collection struct {
 	Delay             time.Duration        // how long a manifest without a tag is kept, when it is longer than the grace
 	Policies          retain.Policies
 	KeepTags          bool // retention decides and tells, and removes nothing
+}
+
+// Observe is what is told of a replica, beside its metrics.
+type Observe struct {
+	AdminAddress string     // host:port of the listener for metrics, health and profiles; "": none
+	Requests     slog.Level // of the line about a request that is no fault of ours
+	Traces       string     // where traces are sent to: see trace.Config.Endpoint
 }
 
 // Scrub is the check of what is stored, of all stores.

@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/grant"
 	"holdfast/internal/lease"
+	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
 	"holdfast/internal/operate"
 )
@@ -39,32 +40,26 @@ func (s *Server) serveGC(w http.ResponseWriter, r *http.Request, ending <-chan s
 		api.WriteUnavailable(w, r)
 		return
 	}
-	began := time.Now()
-	status, err := s.answerGC(w, r, ending)
-	attrs := []any{"method", r.Method, "path", gcPath, "status", status, "took", time.Since(began), "client", r.RemoteAddr}
-	if err != nil {
-		attrs = append(attrs, "err", err)
-	}
-	s.log.InfoContext(r.Context(), "request", attrs...)
+	request.Explain(r.Context(), s.answerGC(w, r, ending)) // whoever makes a pass tells of its faults
 }
 
-// answerGC answers, and returns the status and the cause of one that is none of the client's.
-func (s *Server) answerGC(w http.ResponseWriter, r *http.Request, ending <-chan struct{}) (int, error) {
-	refuse := func(status int, code oci.Code, text string) (int, error) {
+// answerGC answers, and returns the cause of an answer that is none of the client's.
+func (s *Server) answerGC(w http.ResponseWriter, r *http.Request, ending <-chan struct{}) error {
+	refuse := func(status int, code oci.Code, text string) error {
 		closeAfterBody(w, r)
 		api.WriteError(w, r, status, oci.Errorf(code, "%s", text))
-		return status, nil
+		return nil
 	}
 	if !s.admit(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast",scope="admin"`)
 		return refuse(http.StatusUnauthorized, oci.Unauthorized, `a token of "holdfast token --for=admin" is needed, that has not expired`)
 	}
-	request := operate.Request{Do: operate.Status, JSON: true}
+	do := operate.Request{Do: operate.Status, JSON: true}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodPost:
 		var err error
-		if request, err = gcRequest(r.URL.RawQuery); err != nil {
+		if do, err = gcRequest(r.URL.RawQuery); err != nil {
 			return refuse(http.StatusBadRequest, oci.Unsupported, err.Error())
 		}
 		if r.ContentLength != 0 {
@@ -74,7 +69,7 @@ func (s *Server) answerGC(w http.ResponseWriter, r *http.Request, ending <-chan 
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		return refuse(http.StatusMethodNotAllowed, oci.Unsupported, "GET tells the status, POST makes a pass")
 	}
-	return s.operateFor(w, r, ending, request)
+	return s.operateFor(w, r, ending, do)
 }
 
 // gcRequest reads the query of a pass.
@@ -111,7 +106,7 @@ func gcRequest(query string) (operate.Request, error) {
 
 // operateFor does the work of a request and answers with what comes out. When that takes long the status is 200 before it is known: then
 // the report says what went wrong.
-func (s *Server) operateFor(w http.ResponseWriter, r *http.Request, ending <-chan struct{}, request operate.Request) (int, error) {
+func (s *Server) operateFor(w http.ResponseWriter, r *http.Request, ending <-chan struct{}, do operate.Request) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	var out bytes.Buffer
@@ -120,7 +115,7 @@ func (s *Server) operateFor(w http.ResponseWriter, r *http.Request, ending <-cha
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		code, err = operate.Do(ctx, operable(s.stores, s.log, true), request, &out, nil)
+		code, err = operate.Do(ctx, operable(s.stores, s.log, true), do, &out, nil)
 	}()
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
@@ -143,11 +138,11 @@ func (s *Server) operateFor(w http.ResponseWriter, r *http.Request, ending <-cha
 		if err != nil && !begun {
 			status, answer := answerTo(code, err)
 			api.WriteError(w, r, status, answer)
-			return status, err
+			return err
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(out.Bytes())
-		return http.StatusOK, err
+		return err
 	}
 }
 

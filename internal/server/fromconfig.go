@@ -21,6 +21,7 @@ func FromConfig(c *config.Config, version string) Config {
 		DrainDelay:   c.HTTP.DrainDelay,
 		DrainTimeout: c.HTTP.DrainTimeout,
 		NoDelete:     !c.Storage.DeleteEnabled,
+		Observe:      Observe{AdminAddress: c.HTTP.AdminAddress, Requests: c.Log.Requests, Traces: c.Tracing.Endpoint},
 		Scrub:        Scrub{Enabled: c.Scrub.Enabled, Interval: c.Scrub.Interval},
 	}
 	if c.Metrics.Enabled {

@@ -40,7 +40,7 @@ func Operate(ctx context.Context, cfg Config, r operate.Request, log *slog.Logge
 	defer func() { err = errors.Join(err, budget.Close()) }()
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	stores, err := openStores(openCtx, cfg, budget, log)
+	stores, err := openStores(openCtx, cfg, budget, nil, log)
 	if err != nil {
 		return 0, err
 	}

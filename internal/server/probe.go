@@ -63,7 +63,7 @@ func probeLocal(ctx context.Context, key string, cfg Storage, version string, lo
 		_, err = fmt.Fprintf(out, "%s: %s is in use by the server with pid %d at %s (%s): it says %q\n", key, cfg.Dir, status.PID, status.Address, status.Version, status.Ready)
 		return err
 	}
-	st, err := openStore(ctx, cfg, version, nil, log)
+	st, err := openStore(ctx, cfg, version, nil, nil, log)
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}

@@ -18,6 +18,8 @@ import (
 	"holdfast/internal/api"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/observe/metrics"
+	"holdfast/internal/observe/request"
+	"holdfast/internal/observe/trace"
 	"holdfast/internal/record"
 	"holdfast/internal/registry"
 )
@@ -51,6 +53,7 @@ type Server struct {
 	stores []*store
 
 	metrics *metrics.Metrics
+	tracer  *trace.Tracer // nil: nothing is traced
 
 	reload reloading
 }
@@ -58,6 +61,7 @@ type Server struct {
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
 // once it listens. Errors: ErrRefused, ErrUnavailable, or what went wrong while serving.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)) (err error) {
+	log = slog.New(request.Logs(log.Handler()))
 	s := &Server{cfg: cfg, log: log, health: newHealth(), metrics: metrics.New(cfg.Version)}
 	if cfg.AgesDivisor > 1 {
 		log.WarnContext(ctx, "all ages are divided, for a test: an image may be collected while a slow client pushes it", "by", cfg.AgesDivisor)
@@ -67,6 +71,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 	}
 	s.begin(ctx)
 	defer func() { err = errors.Join(err, s.close()) }()
+	stopWatching, err := s.watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopWatching()
 	opened, err := s.firstOpen(ctx)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -114,7 +123,7 @@ func mayComeBack(err error) bool {
 func (s *Server) open(ctx context.Context) error {
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	opened, err := openStores(openCtx, s.now(), s.budget, s.log)
+	opened, err := openStores(openCtx, s.now(), s.budget, s.storeObservers(), s.log)
 	if err != nil {
 		return err
 	}
@@ -127,7 +136,7 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 	s.reload.mu.Lock()
 	defer s.reload.mu.Unlock()
 	for _, st := range opened {
-		s.metrics.Store(st.path, st.hints, &st.scrubbed)
+		s.show(st)
 		st.counted = s.metrics
 	}
 	s.stores = opened
@@ -139,7 +148,7 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 	if len(routes) > 0 {
 		r = registry.NewRoutes(r, routes)
 	}
-	s.api.Store(api.New(r, s.apiConfig(), s.log))
+	s.api.Store(api.New(r, s.apiConfig()))
 	s.health.answered()
 	s.health.served = s.served
 	s.configure(ctx)
@@ -279,7 +288,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
 	scrape := s.metrics.Handler()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.health.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
@@ -303,7 +312,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 		}
 		closeAfterBody(w, r)
 		api.WriteUnavailable(w, r)
-	})
+	}))
 }
 
 // closeAfterBody ends the connection after a request with a body, which nobody reads here: so it is not waited for, and

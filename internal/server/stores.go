@@ -20,6 +20,7 @@ import (
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/format"
 	"holdfast/internal/observe/metrics"
+	"holdfast/internal/observe/stores"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
 	records3 "holdfast/internal/record/s3"
@@ -48,6 +49,7 @@ type store struct {
 	maxName  int              // bytes of a repository name, 0 for all that the spec allows
 	scrubbed scrub.Counters
 	counted  *metrics.Metrics // is told of passes; nil: nobody is
+	watchers stores.Observers // are told of what the store is asked
 	retest   bool             // the self-test's result is an earlier one: test in the background
 	closers  []func() error
 
@@ -80,11 +82,11 @@ func (s *store) answers(ctx context.Context) error {
 	return err
 }
 
-// openStores opens all stores of a configuration, the root's first, or none. Errors: as openStore.
-func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, log *slog.Logger) ([]*store, error) {
+// openStores opens all stores of a configuration, the root's first, or none. watchers, which may be none, are told of what they are asked. Errors: as openStore.
+func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) ([]*store, error) {
 	var opened []*store
 	one := func(path string, cfg Storage, version string) error {
-		st, err := openStore(ctx, cfg, version, budget, log)
+		st, err := openStore(ctx, cfg, version, budget, watchers, log)
 		if err != nil {
 			return err
 		}
@@ -109,8 +111,8 @@ func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, log *slo
 
 // openStore opens one store. Errors: ErrRefused for what an operator must change, record.ErrUnavailable
 // for a store that does not answer.
-func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (*store, error) {
-	s := &store{cfg: cfg}
+func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) (*store, error) {
+	s := &store{cfg: cfg, watchers: watchers}
 	var err error
 	if s.segments, err = s.open(ctx, cfg, version, budget, log); err == nil {
 		err = s.openRegistry(ctx, log)
@@ -170,17 +172,27 @@ func (s *store) openLocal(ctx context.Context, cfg Storage) (data.Store, error) 
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s.records = records
+	if len(s.watchers) > 0 {
+		s.records = s.watchers.Records(stores.Bolt, records)
+	}
 	s.closers = append(s.closers, records.Close)
 	segments, err := datafile.Open(ctx, datafile.Config{Dir: filepath.Join(dir, "data"), Sync: !cfg.NoSync})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s.closers = append(s.closers, segments.Close)
+	if len(s.watchers) > 0 {
+		return s.watchers.Segments(stores.File, segments), nil
+	}
 	return segments, nil
 }
 
 func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {
-	client, err := s3.New(ctx, *cfg.S3, log)
+	s3Config := *cfg.S3
+	if len(s.watchers) > 0 {
+		s3Config.Observe = s.watchers.S3
+	}
+	client, err := s3.New(ctx, s3Config, log)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

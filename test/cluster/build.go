@@ -16,7 +16,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 		return filepath.Abs(path)
 	}
 	file := filepath.Join(dir, "holdfast")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "holdfast/cmd/holdfast")
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-o", file, "holdfast/cmd/holdfast")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cluster: build holdfast: %w\n%s", err, out)

@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/api"
 	datas3 "holdfast/internal/data/s3"
+	"holdfast/internal/observe/request"
 	"holdfast/internal/record"
 	records3 "holdfast/internal/record/s3"
 	"holdfast/internal/registry"
@@ -83,7 +84,7 @@ func (c *cluster) replica(shift time.Duration) *replica {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	srv := httptest.NewServer(api.New(local, api.Config{Progress: 30 * time.Second}, log))
+	srv := httptest.NewServer(request.Handler(api.New(local, api.Config{Progress: 30 * time.Second}), request.Config{Route: api.RouteOf}, log))
 	c.t.Cleanup(func() {
 		srv.Close()
 		local.Close()
