@@ -84,6 +84,11 @@ packages: ## deb and rpm for amd64 and arm64 in bin/packages; the same commit gi
 	scripts/tools.sh packages
 	scripts/packages.sh
 
+.PHONY: observe
+observe: ## the alert rules by promtool, and the dashboard against a real Prometheus over running replicas
+	scripts/tools.sh observe
+	go test -count=1 -timeout 15m -v ./test/observe
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for 20 s
 	scripts/fuzz.sh 20s

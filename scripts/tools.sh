@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|packages|lint ...
+#   scripts/tools.sh test|cluster|clients|packages|observe|lint ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -62,7 +62,7 @@ go_install() {
 	printf '%s' "$1" >"$tools/.$name"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|lint ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|observe|lint ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -71,7 +71,7 @@ for set in "$@"; do
 		go_install "$crane"
 		;;
 	test)
-		apt_install haproxy curl iptables iproute2 skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev
+		apt_install haproxy curl iptables iproute2 skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev prometheus
 		apt_install systemd systemd-sysv systemd-container keepalived rpm
 		go_install "$versitygw"
 		go_install "$crane"
@@ -87,9 +87,13 @@ for set in "$@"; do
 		go_install "$regctl"
 		go_install "$helm"
 		;;
+	observe)
+		apt_install curl prometheus # with promtool
+		go_install "$versitygw"
+		;;
 	lint) go_install "$golangci" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, packages or lint" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, packages, observe or lint" >&2
 		exit 2
 		;;
 	esac

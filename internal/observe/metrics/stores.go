@@ -43,9 +43,7 @@ func (m *Metrics) BeginStore(ctx context.Context, call stores.Call) (context.Con
 		s := &m.stores
 		s.count.WithLabelValues(call.Store, call.Operation, string(r.Outcome)).Inc()
 		s.took.WithLabelValues(call.Store, call.Operation).Observe(time.Since(began).Seconds())
-		if r.Sent > 1 {
-			s.retries.WithLabelValues(call.Store, call.Operation).Add(float64(r.Sent - 1))
-		}
+		s.retries.WithLabelValues(call.Store, call.Operation).Add(float64(max(0, r.Sent-1))) // also 0: a rate needs a beginning
 	}
 }
 
