@@ -118,6 +118,12 @@ func LeaseKey(name string) record.Key { return record.Key("cfg/lease/" + name) }
 // ClockKey is the key of a record that is written for the time that the store gives it. Its name is one part of a key.
 func ClockKey(name string) record.Key { return record.Key("cfg/clock/" + name) }
 
+// PrefixReplicas is the folder of the heartbeats; ReplicaKey the key of one. Its id is one part of a key.
+const PrefixReplicas = record.Key("cfg/replica/")
+
+// ReplicaKey is a key of PrefixReplicas.
+func ReplicaKey(id string) record.Key { return PrefixReplicas + record.Key(id) }
+
 // PulledPrefix is the folder of the pull times of a repository's manifests.
 func PulledPrefix(r oci.Repository) record.Key { return record.Key("p/" + repositoryPath(r)) }
 

@@ -3,15 +3,20 @@
 package grant
 
 import (
-	"crypto/hmac"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // MAC is the HMAC of some fields under the secret, each with its length before it, for a domain of its own: see registry.Local.MAC.
 type MAC func(domain string, fields ...[]byte) []byte
+
+// Verify reports whether mac is one that MAC made of the fields, under a secret that is good: see registry.Local.Verify. An error says that it is
+// not known.
+type Verify func(ctx context.Context, mac []byte, domain string, fields ...[]byte) (bool, error)
 
 // Admin is the purpose of a token for the operator's endpoints.
 const Admin = "admin"
@@ -35,14 +40,17 @@ func Make(mac MAC, purpose string, expires time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(append(body, mac(domain, []byte(purpose), body)...))
 }
 
-// Check reports whether a token was made for a purpose and lives at a time, which is the store's. Errors: ErrRefused.
-func Check(mac MAC, purpose, token string, now time.Time) error {
+// Check reports whether a token was made for a purpose and lives at a time, which is the store's. Errors: ErrRefused; those of verify.
+func Check(ctx context.Context, verify Verify, purpose, token string, now time.Time) error {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) != bodyBytes+macBytes || raw[0] != version {
 		return ErrRefused
 	}
 	body := raw[:bodyBytes]
-	if !hmac.Equal(raw[bodyBytes:], mac(domain, []byte(purpose), body)) {
+	switch good, err := verify(ctx, raw[bodyBytes:], domain, []byte(purpose), body); {
+	case err != nil:
+		return fmt.Errorf("grant: check a token: %w", err)
+	case !good:
 		return ErrRefused
 	}
 	if expires := time.Unix(int64(binary.BigEndian.Uint64(body[1:])), 0); !now.Before(expires) { //nolint:gosec // written by Make

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -22,6 +21,8 @@ type Config struct {
 	Redirect     bool  // blobs have URLs, where the store gives them
 	MaxNameBytes int   // longest repository name that the store can hold; 0: the spec's 255
 
+	Features []format.Feature // that this program knows
+
 	// Changed is told of what the collector may find something in, once the grace has passed: a repository, and blobs of it that nothing may
 	// refer to; without a repository, blobs that came in very many segments. It is called often, at once by many, and must not wait. nil: nobody wants to know.
 	Changed func(repo oci.Repository, blobs ...oci.Digest)
@@ -38,7 +39,7 @@ type Local struct {
 	maxBlob atomic.Int64
 	urls    bool
 	maxName int
-	secret  []byte
+	keys    keyring
 	changed func(repo oci.Repository, blobs ...oci.Digest)
 
 	repos    *memory[oci.Repository, repoMemory]
@@ -72,11 +73,10 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	l.repos = newMemory[oci.Repository, repoMemory](rememberedRepos)
 	l.refs = newMemory[oci.Digest, *oci.Manifest](rememberedManifests)
 	l.children = newMemory[childKey, uint64](rememberedChildren)
-	if err := l.openFormat(ctx); err != nil {
+	if _, err := format.LookAtContract(ctx, l.format, cfg.Features); err != nil {
 		return nil, err
 	}
-	var err error
-	if l.secret, err = l.openSecret(ctx); err != nil {
+	if err := l.openSecret(ctx); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -118,56 +118,5 @@ func (l *Local) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, l.ages.Request)
 }
 
-// FormatError is a store that a newer version wrote.
-type FormatError struct{ Found int }
-
-// Error names both formats.
-func (e *FormatError) Error() string {
-	return fmt.Sprintf("the store has format %d, this version speaks format %d: run the version that wrote it, or a newer one", e.Found, format.Version)
-}
-
-type formatHead struct {
-	format.Meta
-	Format   int      `json:"format"`
-	Features []string `json:"features"`
-}
-
-func (l *Local) openFormat(ctx context.Context) error {
-	s, err := read[formatHead](ctx, l, format.KeyFormat)
-	if err != nil {
-		return err
-	}
-	if !s.Exists() {
-		s, err = write(ctx, l, format.KeyFormat, s, formatHead{Format: format.Version, Features: []string{}}, nil, false)
-		if err != nil && !isConflict(err) {
-			return err
-		}
-	}
-	if s.Head.Format != format.Version || len(s.Head.Features) > 0 {
-		return &FormatError{Found: s.Head.Format}
-	}
-	return nil
-}
-
-type secretHead struct {
-	format.Meta
-	Secret []byte `json:"secret"`
-}
-
-// openSecret returns the cluster's secret, which the first replica makes.
-func (l *Local) openSecret(ctx context.Context) ([]byte, error) {
-	s, err := read[secretHead](ctx, l, format.KeySecret)
-	if err != nil {
-		return nil, err
-	}
-	if !s.Exists() {
-		s, err = write(ctx, l, format.KeySecret, s, secretHead{Secret: []byte(format.RandomID() + format.RandomID())}, nil, false)
-		if err != nil && !isConflict(err) {
-			return nil, err
-		}
-	}
-	if len(s.Head.Secret) < 32 {
-		return nil, errors.New("registry: the cluster's secret in the store is damaged: restore cfg/secret, or delete it and restart every replica (uploads in progress are lost)")
-	}
-	return s.Head.Secret, nil
-}
+// FormatError is a store that asks for more than this version knows.
+type FormatError = format.NewerError

@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -27,6 +25,7 @@ const (
 	tokenVersion   = 1
 	tokenBodyBytes = 1 + 16 + 8 + 1 + 1
 	tokenMACBytes  = 16
+	tokenDomain    = "upload"
 )
 
 var tokenAlgorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}
@@ -51,14 +50,18 @@ func (l *Local) seal(ctx context.Context, repo oci.Repository, t token) string {
 	return base64.RawURLEncoding.EncodeToString(append(body, l.tokenMAC(ctx, repo, body)...))
 }
 
-// unseal verifies an id. Errors: BLOB_UPLOAD_UNKNOWN, the same for a forged, a foreign and an expired one.
+// unseal verifies an id. Errors: BLOB_UPLOAD_UNKNOWN, the same for a forged, a foreign and an expired one; those of Verify.
 func (l *Local) unseal(ctx context.Context, repo oci.Repository, id string) (token, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
 	if err != nil || len(raw) != tokenBodyBytes+tokenMACBytes || raw[0] != tokenVersion {
 		return token{}, errUploadUnknown("no such upload")
 	}
 	body, mac := raw[:tokenBodyBytes], raw[tokenBodyBytes:]
-	if !hmac.Equal(mac, l.tokenMAC(ctx, repo, body)) || int(body[25]) >= len(tokenAlgorithms) {
+	good, err := l.Verify(ctx, mac, tokenDomain, tokenFields(ctx, repo, body)...)
+	if err != nil {
+		return token{}, err
+	}
+	if !good || int(body[25]) >= len(tokenAlgorithms) {
 		return token{}, errUploadUnknown("no such upload")
 	}
 	t := token{
@@ -74,20 +77,11 @@ func (l *Local) unseal(ctx context.Context, repo oci.Repository, id string) (tok
 }
 
 func (l *Local) tokenMAC(ctx context.Context, repo oci.Repository, body []byte) []byte {
-	return l.MAC("upload", []byte(repo), []byte(caller(ctx)), body)[:tokenMACBytes]
+	return l.MAC(tokenDomain, tokenFields(ctx, repo, body)...)[:tokenMACBytes]
 }
 
-// MAC returns the HMAC-SHA256 of some fields, each with its length before it, under the cluster's secret: every replica makes the same.
-// domain is what it is for: no other use of the secret may have the same.
-func (l *Local) MAC(domain string, fields ...[]byte) []byte {
-	mac := hmac.New(sha256.New, l.secret)
-	for _, field := range append([][]byte{[]byte(domain)}, fields...) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(field)))
-		mac.Write(n[:])
-		mac.Write(field)
-	}
-	return mac.Sum(nil)
+func tokenFields(ctx context.Context, repo oci.Repository, body []byte) [][]byte {
+	return [][]byte{[]byte(repo), []byte(caller(ctx)), body}
 }
 
 // renewed is the upload that an answer shows: the token's life begins anew.

@@ -23,6 +23,7 @@ func replica(t testing.TB, now func() time.Time) *Local {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.keys.every = 0
 	t.Cleanup(l.Close)
 	return l
 }
@@ -40,6 +41,7 @@ func TestTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		l.keys.every = 0
 		t.Cleanup(l.Close)
 		replicas = append(replicas, l)
 	}

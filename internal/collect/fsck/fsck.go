@@ -29,6 +29,8 @@ type Config struct {
 	// MaxNames is of how many segments the names are kept in memory, 8 bytes each. A store with more of them has its sessions and
 	// records read once more for each further so many. Zero means DefaultNames.
 	MaxNames int
+	// Features are those of the format that this program knows. A store with others is not checked.
+	Features []format.Feature
 }
 
 // The defaults of Config.
