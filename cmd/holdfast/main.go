@@ -13,12 +13,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/config"
+	"holdfast/internal/format"
 	"holdfast/internal/record"
 	"holdfast/internal/server"
 )
 
 // version is set by the build.
 var version = "unknown"
+
+// features are those of the storage format that this program knows. Tests have a program that knows more.
+var features = format.Features()
 
 // The exit codes, as sysexits.h has them where it has one.
 const (
@@ -96,7 +100,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(*cobra.Command, []string) error { return usageError{errors.New("a command is needed")} },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newVerify(), newConfig(), newGC(), newRetention(), newScrub(), newFsck(), newTag(), newToken(), newManual(), newVersion())
+	root.AddCommand(newServe(), newVerify(), newConfig(), newGC(), newRetention(), newScrub(), newFsck(), newTag(), newToken(), newStatus(), newUpgrade(), newSecret(), newManual(), newVersion())
 	markUsage(root)
 	root.Args = func(_ *cobra.Command, given []string) error {
 		if len(given) > 0 {

@@ -79,6 +79,7 @@ const divisorVariable = "HOLDFAST_TEST_AGES_DIVISOR"
 // serverConfig is what a server, or a command on its stores, needs to know.
 func serverConfig(cfg *config.Config) (server.Config, error) {
 	out := server.FromConfig(cfg, version)
+	out.Features = features
 	text := os.Getenv(divisorVariable)
 	if text == "" {
 		return out, nil

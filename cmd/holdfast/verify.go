@@ -50,7 +50,11 @@ func verify(cmd *cobra.Command, path string, probe bool) error {
 	}
 	if probe {
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-		if err := server.Probe(cmd.Context(), server.FromConfig(cfg, version), log, out); err != nil {
+		stores, err := serverConfig(cfg)
+		if err != nil {
+			return err
+		}
+		if err := server.Probe(cmd.Context(), stores, log, out); err != nil {
 			return err
 		}
 	}

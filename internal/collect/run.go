@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"holdfast/internal/format"
 	"holdfast/internal/lease"
 	"holdfast/internal/oci"
 )
@@ -184,8 +185,11 @@ func (c *Collector) passUnder(ctx context.Context, l *lease.Lease, from func(*st
 }
 
 // Status reads what is known of the collector.
-func (c *Collector) Status(ctx context.Context) (Status, error) {
-	seen, err := lease.Look(ctx, c.store, LeaseName, 0)
+func (c *Collector) Status(ctx context.Context) (Status, error) { return StatusOf(ctx, c.store) }
+
+// StatusOf reads what is known of a store's collector, with one request.
+func StatusOf(ctx context.Context, s format.Store) (Status, error) {
+	seen, err := lease.Look(ctx, s, LeaseName, 0)
 	if err != nil {
 		return Status{}, err
 	}

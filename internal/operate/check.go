@@ -18,7 +18,7 @@ func (j *job) fsck(ctx context.Context) (int, error) {
 	for _, s := range j.stores {
 		began := time.Now()
 		stop := j.saying(ctx, func(context.Context) { j.say("%s: %s so far", s.Path, time.Since(began).Round(time.Second)) })
-		report, err := fsck.Run(ctx, s.Records, s.Data, fsck.Config{Offline: s.Alone, Repair: j.Repair})
+		report, err := fsck.Run(ctx, s.Records, s.Data, fsck.Config{Offline: s.Alone, Repair: j.Repair, Features: s.Features})
 		stop()
 		if err != nil {
 			all.add(s, nil, "check", err)

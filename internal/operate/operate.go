@@ -34,6 +34,8 @@ const (
 	History   Op = "tag history"
 	Restore   Op = "tag restore"
 	Token     Op = "token"
+	Rotate    Op = "secret rotate"
+	Upgrade   Op = "upgrade"
 )
 
 // Request is what an operator asks for. Fields that its kind of work has no use for are ignored.
@@ -50,6 +52,8 @@ type Request struct {
 	Repair     bool          `json:"repair,omitempty"`     // fsck: mend what needs no guess
 	For        string        `json:"for,omitempty"`        // token: its purpose
 	TTL        time.Duration `json:"ttl,omitempty"`        // token: nanoseconds
+	Revoke     bool          `json:"revoke,omitempty"`     // secret rotate: what was signed before is good no more
+	Enable     string        `json:"enable,omitempty"`     // upgrade: the feature; "": none, only tell
 }
 
 // Store is an open store.
@@ -66,6 +70,7 @@ type Store struct {
 	Passed    func(context.Context, *collect.Report) // is told of each pass that was made; nil: nobody is
 	Log       *slog.Logger                           // gets what a scrub finds
 	Counters  *scrub.Counters                        // of this process's scrubs
+	Features  []format.Feature                       // of the format, that this process knows
 }
 
 // The outcomes of Do.
@@ -101,6 +106,10 @@ func Do(ctx context.Context, stores []Store, r Request, out, progress io.Writer)
 			code, err = j.restore(ctx)
 		case Token:
 			code, err = j.token()
+		case Rotate:
+			code, err = j.rotate(ctx)
+		case Upgrade:
+			code, err = j.upgrade(ctx)
 		default:
 			err = misused("there is no work called %q", r.Do)
 		}
@@ -133,6 +142,8 @@ func outcome(err error) int {
 	switch {
 	case errors.As(err, &wrong):
 		return Misused
+	case upgradeOutcome(err) != Well:
+		return upgradeOutcome(err)
 	case errors.As(err, &held), errors.Is(err, record.ErrUnavailable), errors.Is(err, data.ErrUnavailable):
 		return Unavailable
 	}

@@ -37,6 +37,7 @@ func (s *Server) listenAdmin(ctx, working context.Context, address string) (stop
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(Status{Version: s.cfg.Version, PID: os.Getpid(), Address: address, Ready: text}) // a command that is gone needs no answer
 	})
+	mux.HandleFunc("GET /cluster", s.serveView)
 	mux.HandleFunc("POST /operate", s.serveOperate)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout, BaseContext: func(net.Listener) context.Context { return working }}
 	for _, dir := range s.cfg.dirs() {

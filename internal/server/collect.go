@@ -111,6 +111,7 @@ func (s *Server) keepHouse(working context.Context) *housekeeping {
 	noting, stop := context.WithCancel(context.WithoutCancel(working))
 	h := &housekeeping{stop: stop}
 	for _, st := range s.stores {
+		h.all.Go(func() { st.keepMember(noting, s.log) })
 		if st.hints != nil {
 			h.all.Go(func() { st.hints.Run(noting) })
 		}

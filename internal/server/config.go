@@ -14,7 +14,8 @@ import (
 
 // Config is everything that a server needs to know.
 type Config struct {
-	Version  string // of this program
+	Version  string           // of this program
+	Features []format.Feature // of the storage format, that it knows
 	Storage  Storage
 	SubPaths map[string]Storage // stores of their own for the repositories below a path
 	// MemoryBudget bounds the bytes of uploads that are in memory on their way to S3, for the whole process; 0: 256 MiB.

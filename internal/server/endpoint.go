@@ -25,11 +25,23 @@ const gcPath = "/v2/_holdfast/gc"
 const aliveEvery = 5 * time.Second
 
 // admit says whether a request may use the operator's endpoints: with a token that "holdfast token" has made. Until there are users this is the
-// one place that decides it.
-func (s *Server) admit(r *http.Request) bool {
+// one place that decides it. Errors: grant.ErrRefused; those of the store, when it has to be asked whether the secret is another.
+func (s *Server) admit(r *http.Request) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	root := s.stores[0].registry
-	return strings.EqualFold(scheme, "Bearer") && grant.Check(root.MAC, grant.Admin, strings.TrimSpace(token), s.stores[0].records.Now()) == nil
+	if !strings.EqualFold(scheme, "Bearer") {
+		return grant.ErrRefused
+	}
+	root := s.stores[0]
+	return grant.Check(r.Context(), root.registry.Verify, grant.Admin, strings.TrimSpace(token), root.records.Now())
+}
+
+// refusal is the answer to a request that was not admitted: what the status is, and what its client is told.
+func refusal(h http.Header, err error) (int, *oci.Error) {
+	if !errors.Is(err, grant.ErrRefused) {
+		return http.StatusServiceUnavailable, oci.Errorf(oci.Unavailable, "the registry's store is out of reach: try again")
+	}
+	h.Set("WWW-Authenticate", `Bearer realm="holdfast",scope="admin"`)
+	return http.StatusUnauthorized, oci.Errorf(oci.Unauthorized, `a token of "holdfast token --for=admin" is needed, that has not expired`)
 }
 
 // serveGC tells the collector's status, or makes a pass of it and answers with the report. A pass ends when its client leaves, or when
@@ -50,9 +62,14 @@ func (s *Server) answerGC(w http.ResponseWriter, r *http.Request, ending <-chan 
 		api.WriteError(w, r, status, oci.Errorf(code, "%s", text))
 		return nil
 	}
-	if !s.admit(r) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="holdfast",scope="admin"`)
-		return refuse(http.StatusUnauthorized, oci.Unauthorized, `a token of "holdfast token --for=admin" is needed, that has not expired`)
+	if err := s.admit(r); err != nil {
+		closeAfterBody(w, r)
+		status, answer := refusal(w.Header(), err)
+		api.WriteError(w, r, status, answer)
+		if status == http.StatusServiceUnavailable {
+			return err
+		}
+		return nil
 	}
 	do := operate.Request{Do: operate.Status, JSON: true}
 	switch r.Method {

@@ -68,10 +68,13 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.s = &Server{cfg: Config{MetricsPath: "/metrics", Storage: cfg}, log: log, health: newHealth(), metrics: metrics.New("test")}
 	st := &store{path: "/", name: "memory", cfg: cfg, records: records, segments: segments}
+	if err := st.join(t.Context(), h.s.asReplica(), log); err != nil {
+		t.Fatal(err)
+	}
 	if err := st.openRegistry(t.Context(), log); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = st.close() })
+	t.Cleanup(func() { _ = st.close(context.Background()) })
 	h.s.use(t.Context(), []*store{st})
 	return h
 }

@@ -86,7 +86,7 @@ func (s *Server) route(r *http.Request) request.Route {
 		return request.Route{Name: "health", Path: path, Quiet: true}
 	case s.cfg.MetricsPath != "" && path == s.cfg.MetricsPath:
 		return request.Route{Name: "metrics", Path: path, Quiet: true}
-	case path == gcPath:
+	case path == gcPath, path == clusterPath, path == eventsPath:
 		return request.Route{Name: "gc", Path: path}
 	}
 	return api.RouteOf(r)

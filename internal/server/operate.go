@@ -40,16 +40,17 @@ func Operate(ctx context.Context, cfg Config, r operate.Request, log *slog.Logge
 	defer func() { err = errors.Join(err, budget.Close()) }()
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	stores, err := openStores(openCtx, cfg, budget, nil, log)
+	stores, err := openStores(openCtx, cfg, asCommand(cfg), budget, nil, log)
 	if err != nil {
 		return 0, err
 	}
+	defer keepJoined(ctx, stores)()
 	defer func() {
 		for _, st := range stores {
 			if st.hints != nil {
 				err = errors.Join(err, st.hints.Write(context.WithoutCancel(ctx))) // of what the work itself left behind
 			}
-			err = errors.Join(err, st.close())
+			err = errors.Join(err, st.close(ctx))
 		}
 	}()
 	return operate.Do(ctx, operable(stores, log, false), r, out, progress)
@@ -65,7 +66,7 @@ func operable(stores []*store, log *slog.Logger, shared bool) []operate.Store {
 			Collector: func(dryRun bool) *collect.Collector { return st.collector(dryRun, log) },
 			Alone:     !shared && st.client == nil,
 			Passed:    func(ctx context.Context, r *collect.Report) { st.passed(ctx, log, r) },
-			Log:       log.With("store", st.name), Counters: &st.scrubbed,
+			Log:       log.With("store", st.name), Counters: &st.scrubbed, Features: st.features,
 		})
 	}
 	return out

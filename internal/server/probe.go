@@ -17,23 +17,23 @@ import (
 // ErrRefused for a store that must not be used, record.ErrUnavailable for one that does not answer; of
 // all stores, not only of the first.
 func Probe(ctx context.Context, cfg Config, log *slog.Logger, out io.Writer) error {
-	err := probeStore(ctx, "storage", cfg.Storage, cfg.Version, log, out)
+	err := probeStore(ctx, "storage", cfg.Storage, cfg, log, out)
 	for _, path := range slices.Sorted(maps.Keys(cfg.SubPaths)) {
-		err = errors.Join(err, probeStore(ctx, "storage.subPaths."+path, cfg.SubPaths[path], cfg.Version, log, out))
+		err = errors.Join(err, probeStore(ctx, "storage.subPaths."+path, cfg.SubPaths[path], cfg, log, out))
 	}
 	return err
 }
 
-func probeStore(ctx context.Context, key string, cfg Storage, version string, log *slog.Logger, out io.Writer) (err error) {
+func probeStore(ctx context.Context, key string, cfg Storage, all Config, log *slog.Logger, out io.Writer) (err error) {
 	if cfg.S3 == nil {
-		return probeLocal(ctx, key, cfg, version, log, out)
+		return probeLocal(ctx, key, cfg, all, log, out)
 	}
 	client, err := s3.New(ctx, *cfg.S3, log)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrRefused, key, err)
 	}
 	defer client.Close()
-	result, err := probe.Run(ctx, client, probe.Options{Version: version})
+	result, err := probe.Run(ctx, client, probe.Options{Version: all.Version})
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, refusedOr(err))
 	}
@@ -58,16 +58,16 @@ func orAWS(endpoint string) string {
 	return endpoint
 }
 
-func probeLocal(ctx context.Context, key string, cfg Storage, version string, log *slog.Logger, out io.Writer) error {
+func probeLocal(ctx context.Context, key string, cfg Storage, all Config, log *slog.Logger, out io.Writer) error {
 	if status, err := AskRunning(ctx, cfg.Dir); err == nil {
 		_, err = fmt.Fprintf(out, "%s: %s is in use by the server with pid %d at %s (%s): it says %q\n", key, cfg.Dir, status.PID, status.Address, status.Version, status.Ready)
 		return err
 	}
-	st, err := openStore(ctx, cfg, version, nil, nil, log)
+	st, err := openStore(ctx, cfg, asCommand(all), nil, nil, log)
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
-	if err := st.close(); err != nil {
+	if err := st.close(ctx); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	_, err = fmt.Fprintf(out, "%s: %s can be used\n", key, cfg.Dir)

@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/api"
+	"holdfast/internal/cluster"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/observe/metrics"
+	"holdfast/internal/observe/recent"
 	"holdfast/internal/observe/request"
 	"holdfast/internal/observe/trace"
 	"holdfast/internal/record"
@@ -55,7 +57,10 @@ type Server struct {
 	metrics *metrics.Metrics
 	tracer  *trace.Tracer // nil: nothing is traced
 
-	reload reloading
+	reload  reloading
+	recent  recent.Requests // of the API
+	address atomic.Pointer[string]
+	desk    *cluster.Desk // set with api
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
@@ -70,7 +75,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s.begin(ctx)
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	stopWatching, err := s.watch(ctx)
 	if err != nil {
 		return err
@@ -84,6 +89,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 	if err != nil {
 		return err
 	}
+	address := listener.Addr().String()
+	s.address.Store(&address)
 	if ready != nil {
 		ready(listener.Addr())
 	}
@@ -123,7 +130,7 @@ func mayComeBack(err error) bool {
 func (s *Server) open(ctx context.Context) error {
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	opened, err := openStores(openCtx, s.now(), s.budget, s.storeObservers(), s.log)
+	opened, err := openStores(openCtx, s.now(), s.asReplica(), s.budget, s.storeObservers(), s.log)
 	if err != nil {
 		return err
 	}
@@ -148,6 +155,7 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 	if len(routes) > 0 {
 		r = registry.NewRoutes(r, routes)
 	}
+	s.desk = newDesk(opened)
 	s.api.Store(api.New(r, s.apiConfig()))
 	s.health.answered()
 	s.health.served = s.served
@@ -155,10 +163,10 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 	s.health.started.Store(true)
 }
 
-func (s *Server) close() error {
+func (s *Server) close(ctx context.Context) error {
 	var errs []error
 	for _, st := range s.stores {
-		errs = append(errs, st.close())
+		errs = append(errs, st.close(ctx))
 	}
 	return errors.Join(append(errs, s.budget.Close())...)
 }
@@ -300,6 +308,9 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 		case gcPath:
 			s.serveGC(w, r, ending)
 			return
+		case clusterPath, eventsPath:
+			s.serveCluster(w, r, ending)
+			return
 		}
 		if s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath {
 			closeAfterBody(w, r)
@@ -307,7 +318,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 			return
 		}
 		if h := s.api.Load(); h != nil {
-			h.ServeHTTP(w, r)
+			s.counting(h).ServeHTTP(w, r)
 			return
 		}
 		closeAfterBody(w, r)
@@ -332,6 +343,7 @@ func (s *Server) drain(ctx context.Context, srv *http.Server) error {
 	cfg := s.now()
 	s.log.InfoContext(ctx, "draining", "delay", cfg.DrainDelay, "timeout", cfg.DrainTimeout)
 	s.stopping(ctx, cfg.DrainDelay+cfg.DrainTimeout)
+	s.tellOthers()
 	sleep(ctx, cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, cfg.DrainTimeout)
 	defer cancel()

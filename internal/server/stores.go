@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/cluster"
 	"holdfast/internal/collect"
 	"holdfast/internal/collect/pulled"
 	"holdfast/internal/collect/scrub"
@@ -20,6 +21,7 @@ import (
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/format"
 	"holdfast/internal/observe/metrics"
+	"holdfast/internal/observe/recent"
 	"holdfast/internal/observe/stores"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
@@ -55,14 +57,18 @@ type store struct {
 
 	live atomic.Pointer[Collection] // what a new configuration made of cfg.Collect; nil: it is as it was
 	halt context.CancelFunc         // ends the work beside requests for good, on a store that must not be used
+
+	member   *cluster.Member // this process among those that write to it
+	calls    recent.Calls    // of records, in the last minute
+	features []format.Feature
 }
 
 // close ends the store: first what goes on after answers, then the drivers.
-func (s *store) close() error {
+func (s *store) close(ctx context.Context) error {
 	if s.registry != nil {
 		s.registry.Close()
 	}
-	var errs []error
+	errs := []error{s.leave(ctx)}
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())
 	}
@@ -83,10 +89,10 @@ func (s *store) answers(ctx context.Context) error {
 }
 
 // openStores opens all stores of a configuration, the root's first, or none. watchers, which may be none, are told of what they are asked. Errors: as openStore.
-func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) ([]*store, error) {
+func openStores(ctx context.Context, cfg Config, member cluster.Config, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) ([]*store, error) {
 	var opened []*store
-	one := func(path string, cfg Storage, version string) error {
-		st, err := openStore(ctx, cfg, version, budget, watchers, log)
+	one := func(path string, cfg Storage) error {
+		st, err := openStore(ctx, cfg, member, budget, watchers, log)
 		if err != nil {
 			return err
 		}
@@ -94,31 +100,34 @@ func openStores(ctx context.Context, cfg Config, budget *datas3.Budget, watchers
 		opened = append(opened, st)
 		return nil
 	}
-	err := one("/", cfg.Storage, cfg.Version)
+	err := one("/", cfg.Storage)
 	for _, path := range slices.Sorted(maps.Keys(cfg.SubPaths)) {
 		if err == nil {
-			err = one("/"+strings.Trim(path, "/"), cfg.SubPaths[path], cfg.Version)
+			err = one("/"+strings.Trim(path, "/"), cfg.SubPaths[path])
 		}
 	}
 	if err != nil {
 		for _, st := range opened {
-			err = errors.Join(err, st.close())
+			err = errors.Join(err, st.close(ctx))
 		}
 		return nil, err
 	}
 	return opened, nil
 }
 
-// openStore opens one store. Errors: ErrRefused for what an operator must change, record.ErrUnavailable
+// openStore opens one store and joins those that write to it. Errors: ErrRefused for what an operator must change, record.ErrUnavailable
 // for a store that does not answer.
-func openStore(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) (*store, error) {
+func openStore(ctx context.Context, cfg Storage, member cluster.Config, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) (*store, error) {
 	s := &store{cfg: cfg, watchers: watchers}
 	var err error
-	if s.segments, err = s.open(ctx, cfg, version, budget, log); err == nil {
+	if s.segments, err = s.open(ctx, cfg, member.Version, budget, log); err == nil {
+		err = s.join(ctx, member, log)
+	}
+	if err == nil {
 		err = s.openRegistry(ctx, log)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
 }
@@ -128,17 +137,13 @@ func (s *store) openRegistry(ctx context.Context, log *slog.Logger) (err error) 
 	if s.cfg.Ages == (format.Ages{}) {
 		s.cfg.Ages = format.DefaultAges()
 	}
-	local := registry.Config{Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirect: s.cfg.Redirect, MaxNameBytes: s.maxName}
+	local := registry.Config{Features: s.features, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirect: s.cfg.Redirect, MaxNameBytes: s.maxName}
 	if s.cfg.Collect.Enabled { // else hints would pile up
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed
 	}
 	s.registry, err = registry.New(ctx, s.records, s.segments, local, log)
-	var newer *registry.FormatError
-	if errors.As(err, &newer) {
-		err = fmt.Errorf("%w: %s: %w", ErrRefused, s.name, err)
-	}
-	return err
+	return s.refusedIfNewer(err)
 }
 
 func (s *store) open(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {
