@@ -32,3 +32,11 @@ func (c *Client) Beside(ctx context.Context) ([]string, error) {
 	})
 	return keys, err
 }
+
+// Foreign returns a client for what another program keeps below the root directory: keys are relative to that. It shares all else. It is
+// for reading; the caller closes c, not it.
+func (c *Client) Foreign() *Client {
+	foreign := *c
+	foreign.base = strings.TrimSuffix(c.base, "holdfast/")
+	return &foreign
+}

@@ -39,6 +39,7 @@ func (s *Server) listenAdmin(ctx, working context.Context, address string) (stop
 	})
 	mux.HandleFunc("GET /cluster", s.serveView)
 	mux.HandleFunc("POST /operate", s.serveOperate)
+	mux.HandleFunc("POST /move", s.serveMove)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout, BaseContext: func(net.Listener) context.Context { return working }}
 	for _, dir := range s.cfg.dirs() {
 		listener, err := listenSocket(ctx, dir)

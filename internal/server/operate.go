@@ -33,27 +33,36 @@ func Operate(ctx context.Context, cfg Config, r operate.Request, log *slog.Logge
 			return 0, fmt.Errorf("%w: no registry has been in %s yet: %w", ErrRefused, dir, err)
 		}
 	}
+	err = withStores(ctx, cfg, log, func(stores []*store) error {
+		code, err = operate.Do(ctx, operable(stores, log, false), r, out, progress)
+		return err
+	})
+	return code, err
+}
+
+// withStores opens the stores of a configuration for the time of one work, and notes for the collector what the work left behind.
+func withStores(ctx context.Context, cfg Config, log *slog.Logger, work func([]*store) error) (err error) {
 	budget, err := datas3.NewBudget(cfg.MemoryBudget)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	defer func() { err = errors.Join(err, budget.Close()) }()
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	stores, err := openStores(openCtx, cfg, asCommand(cfg), budget, nil, log)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer keepJoined(ctx, stores)()
 	defer func() {
 		for _, st := range stores {
 			if st.hints != nil {
-				err = errors.Join(err, st.hints.Write(context.WithoutCancel(ctx))) // of what the work itself left behind
+				err = errors.Join(err, st.hints.Write(context.WithoutCancel(ctx)))
 			}
 			err = errors.Join(err, st.close(ctx))
 		}
 	}()
-	return operate.Do(ctx, operable(stores, log, false), r, out, progress)
+	return work(stores)
 }
 
 // operable are open stores as package operate takes them. shared says that a server has them open.
@@ -76,7 +85,10 @@ func operable(stores []*store, log *slog.Logger, shared bool) []operate.Store {
 var errNoServer = errors.New("server: no server has the directory open")
 
 // AskedError is an error of work that a server did for a command.
-type AskedError struct{ Text string }
+type AskedError struct {
+	Text string
+	Code int // how a command is to exit; 0: as for any error
+}
 
 // Error is the server's.
 func (e *AskedError) Error() string { return e.Text }
@@ -152,33 +164,45 @@ func askOperate(ctx context.Context, dir string, r operate.Request, out, progres
 	if err != nil {
 		return 0, fmt.Errorf("server: ask the server of %s: %w", dir, err)
 	}
-	resp, err := ask(ctx, dir, http.MethodPost, "operate", bytes.NewReader(body))
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return 0, errNoServer
-	case err != nil:
-		return 0, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("server: the server of %s does not know this work (%s): it is of another version", dir, resp.Status)
-	}
-	for frames := json.NewDecoder(resp.Body); ; {
-		var f frame
-		if err := frames.Decode(&f); err != nil {
-			return 0, fmt.Errorf("server: the server of %s ended before the work did; what was done stays: %w", dir, err)
-		}
+	last, err := askFrames(ctx, dir, "operate", bytes.NewReader(body), func(f frame) error {
 		if _, err := out.Write(f.Out); err != nil {
-			return 0, fmt.Errorf("server: print: %w", err)
+			return fmt.Errorf("server: print: %w", err)
 		}
 		if progress != nil {
 			_, _ = progress.Write(f.Progress) // nobody may be there to read it
 		}
-		if f.Ended != nil && f.Ended.Err != "" {
-			return f.Ended.Code, &AskedError{f.Ended.Err}
+		return nil
+	})
+	if err == nil && last.Err != "" {
+		err = &AskedError{Text: last.Err}
+	}
+	return last.Code, err
+}
+
+// askFrames sends a request for work to the server that uses a directory, and hands on each frame of the answer. It returns the last one's end.
+// Errors: errNoServer, what each returns, and what broke on the way.
+func askFrames(ctx context.Context, dir, what string, body io.Reader, each func(frame) error) (ended, error) {
+	resp, err := ask(ctx, dir, http.MethodPost, what, body)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return ended{}, errNoServer
+	case err != nil:
+		return ended{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return ended{}, fmt.Errorf("server: the server of %s does not know this work (%s): it is of another version", dir, resp.Status)
+	}
+	for frames := json.NewDecoder(resp.Body); ; {
+		var f frame
+		if err := frames.Decode(&f); err != nil {
+			return ended{}, fmt.Errorf("server: the server of %s ended before the work did; what was done stays: %w", dir, err)
+		}
+		if err := each(f); err != nil {
+			return ended{}, err
 		}
 		if f.Ended != nil {
-			return f.Ended.Code, nil
+			return *f.Ended, nil
 		}
 	}
 }
