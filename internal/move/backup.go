@@ -332,6 +332,9 @@ func (c *copying) copyAll(ctx context.Context, seen listed) (v1.Index, error) {
 	for _, desc := range tags {
 		tagged[desc.Digest] = true
 	}
+	for _, p := range append(slices.Clone(c.gone), c.bad...) {
+		tagged[p.Digest] = true // named already
+	}
 	c.rememberTags(tags)
 	rest := slices.DeleteFunc(slices.Clone(seen.manifests), func(d oci.Digest) bool { return tagged[d] })
 	manifests, err := each(ctx, rest, func(ctx context.Context, d oci.Digest) (oci.Descriptor, error) {

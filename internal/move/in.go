@@ -57,11 +57,12 @@ func bringIn(ctx context.Context, t *tally, to registry.Registry, from Source, c
 	}
 	defer t.telling(ctx, tell)()
 	t.of.Store(int64(len(names)))
+	atBlobs := newHolds()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelRepositories)
 	for _, name := range names {
 		g.Go(func() error {
-			in := &incoming{tally: t, to: to, from: from, cfg: cfg, name: name, blobs: map[oci.Digest]error{}, manifests: map[oci.Digest]error{}}
+			in := &incoming{tally: t, holds: atBlobs, to: to, from: from, cfg: cfg, name: name, blobs: map[oci.Digest]error{}, manifests: map[oci.Digest]error{}}
 			return in.run(gctx)
 		})
 	}
@@ -71,13 +72,14 @@ func bringIn(ctx context.Context, t *tally, to registry.Registry, from Source, c
 // incoming is a repository on its way in.
 type incoming struct {
 	*tally
+	holds // of all repositories: what one has pushed is mounted into the others
 	to   registry.Registry
 	from Source
 	cfg  ImportConfig
 	name string // as the source calls it
 	repo oci.Repository
 
-	mu        sync.Mutex
+	atResults sync.Mutex
 	blobs     map[oci.Digest]error // that were pushed, or why not
 	manifests map[oci.Digest]error
 	wrote     bool
@@ -272,9 +274,9 @@ func (in *incoming) pushBlobs(ctx context.Context, blobs map[oci.Digest]oci.Ref)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelBlobs)
 	for _, ref := range blobs {
-		in.mu.Lock()
+		in.atResults.Lock()
 		_, done := in.blobs[ref.Digest]
-		in.mu.Unlock()
+		in.atResults.Unlock()
 		if done {
 			continue
 		}
@@ -283,8 +285,8 @@ func (in *incoming) pushBlobs(ctx context.Context, blobs map[oci.Digest]oci.Ref)
 			if fatal(gctx, err) {
 				return err
 			}
-			in.mu.Lock()
-			defer in.mu.Unlock()
+			in.atResults.Lock()
+			defer in.atResults.Unlock()
 			in.blobs[ref.Digest] = err
 			return nil
 		})
@@ -297,6 +299,7 @@ func (in *incoming) pushBlob(ctx context.Context, ref oci.Ref) error {
 	if in.cfg.DryRun {
 		return in.wouldPush(ctx, ref)
 	}
+	defer in.hold(ref.Digest)()
 	_, err := in.to.StatBlob(ctx, in.repo, ref.Digest)
 	if errors.Is(err, oci.ErrBlobUnknown) {
 		err = in.to.MountBlob(ctx, in.repo, ref.Digest, registry.Source{})

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -21,36 +20,8 @@ import (
 // Layout is an OCI image layout in a directory (image-spec, "OCI Image Layout"). A blob appears in it whole, on disk and compared with its digest, or not at
 // all: what is there after a crash is never copied again. Blobs may be written by many at once; index.json by one.
 type Layout struct {
-	dir  string
-	mu   sync.Mutex
-	held map[oci.Digest]*hold
-}
-
-// hold is a blob that somebody is at, and how many are or wait to be.
-type hold struct {
-	sync.Mutex
-	users int
-}
-
-// hold waits until nobody else of this process is at a blob, so that none is copied twice.
-func (l *Layout) hold(d oci.Digest) (release func()) {
-	l.mu.Lock()
-	h := l.held[d]
-	if h == nil {
-		h = &hold{}
-		l.held[d] = h
-	}
-	h.users++
-	l.mu.Unlock()
-	h.Lock()
-	return func() {
-		h.Unlock()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if h.users--; h.users == 0 {
-			delete(l.held, d)
-		}
-	}
+	dir string
+	holds
 }
 
 // Names in a layout.
@@ -74,7 +45,7 @@ func OpenLayout(dir string) (*Layout, error) {
 	return newLayout(dir), nil
 }
 
-func newLayout(dir string) *Layout { return &Layout{dir: dir, held: map[oci.Digest]*hold{}} }
+func newLayout(dir string) *Layout { return &Layout{dir: dir, holds: newHolds()} }
 
 // MakeLayout opens the layout of a directory, and makes an empty one where there is none. A directory that holds anything else is refused.
 func MakeLayout(dir string) (*Layout, error) {
