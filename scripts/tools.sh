@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|packages|observe|lint ...
+#   scripts/tools.sh test|cluster|clients|packages|observe|chart|kubernetes|lint ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -14,6 +14,7 @@ oras=oras.land/oras/cmd/oras@v1.3.6
 regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
 nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
+kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -62,7 +63,7 @@ go_install() {
 	printf '%s' "$1" >"$tools/.$name"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|observe|lint ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|observe|chart|kubernetes|lint ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -91,9 +92,20 @@ for set in "$@"; do
 		apt_install curl prometheus # with promtool
 		go_install "$versitygw"
 		;;
+	chart)
+		go_install "$helm"
+		go_install "$kubeconform"
+		;;
+	kubernetes)
+		apt_install haproxy curl etcd-server containerd runc containernetworking-plugins iptables conntrack iproute2 busybox-static openssl
+		go_install "$versitygw"
+		go_install "$crane"
+		go_install "$helm"
+		test/kubernetes/build.sh
+		;;
 	lint) go_install "$golangci" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, packages, observe or lint" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, packages, observe, chart, kubernetes or lint" >&2
 		exit 2
 		;;
 	esac
