@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The exporter of traces brings gRPC, whose pages for net/trace would switch off the linker's dead-code removal.
 TAGS := grpcnotrace
-PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|memory|drills$$)")
+PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|image|kubernetes|memory|drills$$)")
 
 .PHONY: help
 help: ## show this list
@@ -23,7 +23,7 @@ run: build ## build and serve on 127.0.0.1:8080 from ./holdfast-data, with no co
 
 .PHONY: test
 test: ## install what the tests need, then run all of them with the race detector, then the small fault drills
-	scripts/tools.sh test
+	scripts/tools.sh test chart
 	CGO_ENABLED=1 go run ./test/cmd/withs3 -- go test -p 2 -race -shuffle=on -timeout 25m $(PACKAGES)
 	go test -count=1 -parallel 4 -timeout 15m ./test/drills
 
@@ -50,6 +50,34 @@ cluster: build ## versitygw, three replicas on 8081-8083 and HAProxy on 8080; Ct
 clients: build ## every client, through HAProxy and three replicas: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, helm
 	scripts/tools.sh clients
 	HOLDFAST_TEST_CLIENTS=1 go test -p 1 -count=1 -timeout 40m -v ./test/clients/...
+
+CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+
+.PHONY: image
+image: ## the container image for amd64 and arm64, as an OCI layout in bin/image; KEY=key.pem signs it, REFERENCE=host/name is where it will be
+	go run ./build/image -out bin/image -version $(VERSION) -revision '$(REVISION)' -created $(CREATED) $(if $(KEY),-key $(KEY)) $(if $(REFERENCE),-reference $(REFERENCE))
+
+.PHONY: image-test
+image-test: ## two builds are one digest; pushed to three replicas, pulled and run by podman (half a minute when all is built)
+	scripts/tools.sh test clients
+	HOLDFAST_TEST_IMAGE=1 go test -p 1 -count=1 -timeout 30m -v ./test/image
+
+.PHONY: chart
+chart: ## lint and render the Helm chart, check it against Kubernetes' schemas and its configuration with holdfast verify
+	scripts/tools.sh chart
+	go test -count=1 ./test/chart
+
+.PHONY: manifests
+manifests: ## write deploy/kubernetes and the chart's golden files anew
+	scripts/tools.sh chart
+	go test -count=1 ./test/chart -run 'TestRender|TestManifests' -update
+
+.PHONY: kubernetes
+kubernetes: build ## a real one-node Kubernetes: install, update, kill, scale and rotate keys under load; by hand, root, 7 minutes once to build
+	scripts/tools.sh kubernetes
+	go build -p 2 -o bin/kubernetes ./test/kubernetes
+	bin/kubernetes -binary bin/holdfast
 
 .PHONY: conformance
 conformance: build ## the official suites; give their binaries by CONFORMANCE_V1=path and CONFORMANCE_MAIN=path

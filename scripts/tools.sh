@@ -97,11 +97,12 @@ for set in "$@"; do
 		go_install "$kubeconform"
 		;;
 	kubernetes)
-		apt_install haproxy curl etcd-server containerd runc containernetworking-plugins iptables conntrack iproute2 busybox-static openssl
+		apt_install etcd-server containerd runc containernetworking-plugins iptables conntrack iproute2 busybox-static openssl
 		go_install "$versitygw"
 		go_install "$crane"
+		go_install "$oras"
 		go_install "$helm"
-		test/kubernetes/build.sh
+		"$(dirname "$0")"/../test/kubernetes/build.sh
 		;;
 	lint) go_install "$golangci" ;;
 	*)

@@ -131,7 +131,7 @@ func runImage(t *testing.T, ref string) {
 		t.Fatal(err)
 	}
 	id := podman(append(append([]string{"run", "-d", "--tmpfs", "/data:rw,mode=1777", "-v", config + ":/etc/holdfast/config.json:ro"}, limits...), ref)...)
-	t.Cleanup(func() { podman("rm", "-f", id) })
+	defer podman("rm", "-f", id)
 	ready(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", port), func() string { return podman("logs", id) })
 	if got := podman("inspect", "--format", "{{.Config.User}}", id); got != "65532:65532" {
 		t.Errorf("the container runs as %q", got)
