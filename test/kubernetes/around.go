@@ -48,21 +48,21 @@ func (s *site) registry(ctx context.Context) error {
 	return s.pushTools(ctx)
 }
 
-// pushTools makes two images of busybox: one that sleeps, which holds the network of a pod, and one for helm test.
+// pushTools makes two images: one that sleeps, which holds the network of a pod, and one for helm test.
 func (s *site) pushTools(ctx context.Context) error {
 	busybox, err := cluster.Tool("busybox")
 	if err != nil {
 		return err
 	}
-	layer := s.path("busybox.tar")
-	if err := writeLayer(layer, busybox); err != nil {
+	layer := s.path("tools.tar")
+	if err := writeLayer(layer, map[string]string{"bin/busybox": busybox, "bin/wget": s.path("wget")}); err != nil {
 		return err
 	}
 	crane, err := cluster.Tool("crane")
 	if err != nil {
 		return err
 	}
-	for name, entrypoint := range map[string]string{"pause": "/bin/sleep,1000000000", "busybox": "/bin/sh"} {
+	for name, entrypoint := range map[string]string{"pause": "/bin/busybox,sleep,1000000000", "wget": "/bin/wget"} {
 		ref := outside + "/tools/" + name + ":1"
 		if _, err := command(ctx, crane, "append", "--insecure", "-f", layer, "-t", ref); err != nil {
 			return err
@@ -74,22 +74,19 @@ func (s *site) pushTools(ctx context.Context) error {
 	return nil
 }
 
-func writeLayer(file, busybox string) error {
-	program, err := os.ReadFile(busybox)
-	if err != nil {
-		return fmt.Errorf("kubernetes: read busybox: %w", err)
-	}
+// writeLayer writes an archive of programs: names in it, and files here.
+func writeLayer(file string, programs map[string]string) error {
 	out, err := os.Create(file)
 	if err != nil {
 		return fmt.Errorf("kubernetes: write layer: %w", err)
 	}
 	w := tar.NewWriter(out)
-	err = w.WriteHeader(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))})
-	if err == nil {
-		_, err = w.Write(program)
-	}
-	for _, name := range []string{"sh", "sleep", "wget"} {
-		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}))
+	for name, path := range programs {
+		program, readErr := os.ReadFile(path)
+		err = errors.Join(err, readErr, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(program))}))
+		if err == nil {
+			_, err = w.Write(program)
+		}
 	}
 	if err := errors.Join(err, w.Close(), out.Close()); err != nil {
 		return fmt.Errorf("kubernetes: write layer: %w", err)

@@ -64,7 +64,7 @@ config:
     storageDriver: {bucket: %q, region: %q, regionendpoint: %q, forcepathstyle: true, secure: false}
 s3: {existingSecret: bucket-keys}
 test: {image: %q}
-`, outside+"/holdfast", before, bucket, cluster.Region, s3Address, outside+"/tools/busybox:1")
+`, outside+"/holdfast", before, bucket, cluster.Region, s3Address, outside+"/tools/wget:1")
 	if err := s.write("values.yaml", values); err != nil {
 		return err
 	}
@@ -84,7 +84,9 @@ test: {image: %q}
 		return err
 	}
 	if err := s.helm(ctx, "test", "holdfast", "--timeout", "1m"); err != nil {
-		return err
+		said, _ := s.kubectl(ctx, "logs", "holdfast-test")
+		state, _ := s.kubectl(ctx, "get", "pod", "holdfast-test", "-o", "jsonpath={.status.containerStatuses}")
+		return fmt.Errorf("%w\n%s\n%s", err, said, state)
 	}
 	say("helm test has passed")
 	return nil

@@ -82,6 +82,11 @@ func runOutside(ctx context.Context, opt options) (err error) {
 			return fmt.Errorf("kubernetes: build image: %w\n%s", err, out)
 		}
 	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(opt.Dir, "wget"), "./test/kubernetes/wget")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubernetes: build wget: %w\n%s", err, out)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
