@@ -127,7 +127,7 @@ func runImage(t *testing.T, ref string) {
 	port := freePort(t)
 	config := filepath.Join(t.TempDir(), "config.json")
 	text := fmt.Sprintf(`{"storage":{"rootDirectory":"/data"},"http":{"address":"127.0.0.1","port":"%d","drainDelay":"0s"},"log":{"level":"info"}}`, port)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil { //nolint:gosec // read by the container's user
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	id := podman(append(append([]string{"run", "-d", "--tmpfs", "/data:rw,mode=1777", "-v", config + ":/etc/holdfast/config.json:ro"}, limits...), ref)...)

@@ -104,6 +104,7 @@ func (s *site) helm(ctx context.Context, args ...string) error {
 // underLoad lets clients work at the Service while the pods change.
 func (s *site) underLoad(ctx context.Context) error {
 	opt := load.Options{Seed: s.Seed, Clients: s.Clients, Target: func(*rand.Rand) string { return s.url }}
+	say("%d clients, seed %d", s.Clients, s.Seed)
 	l := load.Run(ctx, opt)
 	defer l.Stop()
 	for _, p := range []struct {
@@ -114,7 +115,7 @@ func (s *site) underLoad(ctx context.Context) error {
 		{"nothing, for comparison", false, func(ctx context.Context) error { return sleep(ctx, 10*time.Second) }},
 		{"rolling update to another version, a push of 256 MiB meanwhile", false, func(ctx context.Context) error { return s.updateAndPush(ctx, l, opt) }},
 		{"a replica is killed (SIGKILL)", true, s.killProcess},
-		{"a pod is deleted without grace", true, s.killPod},
+		{"a pod is deleted by force (no grace)", true, s.killPod},
 		{"scale from 3 to 1", false, func(ctx context.Context) error { return s.scale(ctx, 1) }},
 		{"scale from 1 to 5", false, func(ctx context.Context) error { return s.scale(ctx, 5) }},
 		{"scale from 5 to 2", false, func(ctx context.Context) error { return s.scale(ctx, 2) }},

@@ -13,7 +13,8 @@ import (
 	"holdfast/test/drills/load"
 )
 
-// phase is what the clients saw while one thing happened, and for a while after it.
+// phase is what the clients saw while one thing happened, and for a while after it: the calls that ended then, so that one in flight at
+// the beginning counts here.
 type phase struct {
 	name     string
 	breaks   bool // requests in flight may break off
@@ -25,7 +26,7 @@ type phase struct {
 	first    []load.Call
 }
 
-// perform does one thing while l works, and counts the calls that began meanwhile.
+// perform does one thing while l works, and counts the calls that ended meanwhile.
 func (s *site) perform(ctx context.Context, l *load.Load, name string, breaks bool, do func(context.Context) error) error {
 	say("%s", name)
 	l.History.SetFaulty(breaks)
@@ -41,7 +42,7 @@ func (s *site) perform(ctx context.Context, l *load.Load, name string, breaks bo
 	to := l.History.Now()
 	l.History.SetFaulty(false)
 	for _, c := range l.History.Calls() {
-		if c.Call < from || c.Call >= to {
+		if c.Ret < from || c.Ret >= to {
 			continue
 		}
 		p.requests++
