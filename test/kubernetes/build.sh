@@ -12,6 +12,16 @@ commands="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-pro
 
 [ "$(cat "$out/.version" 2>/dev/null)" = $version ] && exit 0
 
+# retry runs a command up to three times: module proxies time out under load.
+retry() {
+	local n
+	for n in 1 2 3; do
+		"$@" && return 0
+		sleep $((n * 3))
+	done
+	return 1
+}
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -22,14 +32,14 @@ go mod edit -require k8s.io/kubernetes@$version
 
 # Kubernetes' own go.mod takes its libraries from ./staging, which a module that requires it cannot see:
 # they are published as modules of their own, with 0 for the 1 of the version.
-for n in 1 2 3; do go mod download k8s.io/kubernetes && break; sleep $((n * 3)); done
+retry go mod download k8s.io/kubernetes
 own=$(go env GOMODCACHE)/k8s.io/kubernetes@$version/go.mod
 for library in $(sed -n 's|^\t\(k8s.io/[a-z0-9-]*\) => ./staging/.*|\1|p' "$own"); do
 	go mod edit -replace "$library=$library@v0.$minor.$patch"
 done
 go mod edit -go "$(sed -n 's/^go //p' "$own")"
 for command in $commands; do go mod edit -tool "k8s.io/kubernetes/cmd/$command"; done
-for n in 1 2 3; do go mod tidy && break; sleep $((n * 3)); done
+retry go mod tidy
 
 mkdir -p "$out"
 set --

@@ -20,7 +20,10 @@ import (
 	"holdfast/test/drills/load"
 )
 
-const chart = "deploy/helm/holdfast"
+const (
+	chart     = "deploy/helm/holdfast"
+	manifests = "deploy/kubernetes/holdfast.yaml"
+)
 
 // runInside is the whole run. Nothing is cleaned up here: the namespaces end with us.
 func runInside(ctx context.Context, opt options) error {
@@ -52,6 +55,10 @@ metadata: {name: registry, labels: {pod-security.kubernetes.io/enforce: restrict
 		return err
 	}
 	if _, err := s.kubectl(ctx, "apply", "-f", s.path("namespace.yaml")); err != nil {
+		return err
+	}
+	// The manifests for those without Helm: the API server has the last word on them.
+	if _, err := s.kubectl(ctx, "apply", "--dry-run=server", "-f", manifests); err != nil {
 		return err
 	}
 	if _, err := s.kubectl(ctx, "create", "secret", "generic", "bucket-keys", "--from-literal=accesskey=first", "--from-literal=secretkey=firsts-secret"); err != nil {
