@@ -25,6 +25,7 @@ Exit code 1: something could not be copied, and is named; all else is in the sna
 		},
 	}
 	cmd.Flags().IntVar(&r.Keep, "keep", 0, "keep only so many snapshots, and remove what no other needs; 0: all")
+	cmd.Flags().BoolVar(&r.Verify, "verify", false, "read all that the directory has of them, compare it with its digests, and copy again what is damaged")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

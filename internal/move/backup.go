@@ -31,7 +31,8 @@ type Store struct {
 
 // BackupConfig is what a backup can be told.
 type BackupConfig struct {
-	Keep int // so many snapshots, this one included, stay, and of blobs what they need; 0: all
+	Keep   int  // so many snapshots, this one included, stay, and of blobs what they need; 0: all
+	Verify bool // all repositories are looked at, and what the layout has of them is read, compared with its digest, and copied again when it is not that
 }
 
 // Backup adds a snapshot of all repositories to a layout. Every tag in it is what it was at one moment after the backup began, and everything in it has all that it
@@ -47,7 +48,7 @@ func Backup(ctx context.Context, stores []Store, layout *Layout, cfg BackupConfi
 		return &t.report, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	b := &backup{tally: t, layout: layout, now: map[oci.Repository]oci.Descriptor{}}
+	b := &backup{tally: t, layout: layout, verify: cfg.Verify, now: map[oci.Repository]oci.Descriptor{}}
 	if err := b.run(ctx, stores, cfg, tell); err != nil {
 		return &t.report, err
 	}
@@ -58,6 +59,7 @@ func Backup(ctx context.Context, stores []Store, layout *Layout, cfg BackupConfi
 type backup struct {
 	*tally
 	layout *Layout
+	verify bool
 	before map[oci.Repository]oci.Descriptor // of the newest snapshot
 
 	mu  sync.Mutex
@@ -184,7 +186,7 @@ func (b *backup) repository(ctx context.Context, s Store, id string, repo oci.Re
 		return err
 	}
 	old, known := b.before[repo]
-	same := known && old.Annotations[noteState] == seen.state
+	same := known && !b.verify && old.Annotations[noteState] == seen.state
 	b.count(func(r *Report) {
 		if r.Repositories++; same {
 			r.Unchanged++
@@ -195,7 +197,7 @@ func (b *backup) repository(ctx context.Context, s Store, id string, repo oci.Re
 		b.set(repo, old)
 		return nil
 	}
-	c := &copying{outgoing: &outgoing{tally: b.tally, from: s.Registry, layout: b.layout, repo: repo, done: map[oci.Digest]bool{}}, records: s.Records}
+	c := &copying{outgoing: &outgoing{tally: b.tally, from: s.Registry, layout: b.layout, repo: repo, verify: b.verify, done: map[oci.Digest]bool{}}, records: s.Records}
 	if err := c.remember(old, known); err != nil {
 		return err
 	}

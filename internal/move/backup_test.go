@@ -442,3 +442,46 @@ func TestNotALayout(t *testing.T) {
 		t.Errorf("a backup into an exported layout: %+v", r)
 	}
 }
+
+// TestVerify: a blob and a manifest of a backup that are damaged, and a blob that was removed, are copied again when that is asked for.
+func TestVerify(t *testing.T) {
+	images := movetest.Images(6)
+	from, _ := filled(t, images)
+	dir := t.TempDir()
+	backup(t, from.Store(), dir, 0, 0)
+	path := func(d oci.Digest) string { return filepath.Join(dir, "blobs", "sha256", d.Encoded()) }
+	for _, d := range []oci.Digest{digest.FromBytes(images[0].Blobs[2]), images[1].Digest} {
+		content, err := os.ReadFile(path(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content[3] ^= 1
+		if err := os.WriteFile(path(d), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(path(digest.FromBytes(images[2].Blobs[2]))); err != nil {
+		t.Fatal(err)
+	}
+	r, err := move.Backup(t.Context(), []move.Store{from.Store()}, layout(t, dir), move.BackupConfig{Verify: true}, nil)
+	if err != nil || r.ProblemsTotal != 0 || r.Blobs != 2 || r.Manifests != 1 || r.Unchanged != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	to := movetest.New(t, nil)
+	restore(t, to, dir, "", move.ImportConfig{})
+	movetest.Check(t, to, "", images)
+}
+
+// TestFull: a destination that cannot be written ends the backup; it is no problem of one image.
+func TestFull(t *testing.T) {
+	from, _ := filled(t, movetest.Images(6))
+	dir := t.TempDir()
+	l := layout(t, dir)
+	if err := os.WriteFile(filepath.Join(dir, "blobs", "sha256"), nil, 0o600); err != nil { // where a folder should be
+		t.Fatal(err)
+	}
+	var failed *move.LayoutError
+	if r, err := move.Backup(t.Context(), []move.Store{from.Store()}, l, move.BackupConfig{}, nil); !errors.As(err, &failed) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -112,7 +112,7 @@ func (e *exporting) repository(ctx context.Context, t *target) error {
 				return err
 			}
 			if err != nil {
-				e.tally.problem(Problem{Repository: string(t.name), Err: err.Error()})
+				e.problem(Problem{Repository: string(t.name), Err: err.Error()})
 				return nil
 			}
 			for _, tag := range page.Names {
@@ -130,7 +130,7 @@ func (e *exporting) repository(ctx context.Context, t *target) error {
 			return err
 		}
 		if err != nil {
-			e.tally.problem(Problem{Repository: string(t.name), Tag: string(ref.Tag), Digest: ref.Digest, Err: err.Error()})
+			e.problem(Problem{Repository: string(t.name), Tag: string(ref.Tag), Digest: ref.Digest, Err: err.Error()})
 		}
 	}
 	return nil
@@ -154,7 +154,7 @@ func (e *exporting) image(ctx context.Context, repo oci.Repository, ref oci.Refe
 		}
 	}
 	if ref.Tag != "" {
-		e.tally.count(func(r *Report) { r.Tags++ })
+		e.count(func(r *Report) { r.Tags++ })
 	}
 	e.name(desc, name)
 	return e.referrers(ctx, repo, stored.Digest, map[oci.Digest]bool{stored.Digest: true})

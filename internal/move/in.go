@@ -73,11 +73,11 @@ func bringIn(ctx context.Context, t *tally, to registry.Registry, from Source, c
 type incoming struct {
 	*tally
 	holds // of all repositories: what one has pushed is mounted into the others
-	to   registry.Registry
-	from Source
-	cfg  ImportConfig
-	name string // as the source calls it
-	repo oci.Repository
+	to    registry.Registry
+	from  Source
+	cfg   ImportConfig
+	name  string // as the source calls it
+	repo  oci.Repository
 
 	atResults sync.Mutex
 	blobs     map[oci.Digest]error // that were pushed, or why not
@@ -109,7 +109,7 @@ func (in *incoming) run(ctx context.Context) error {
 // fatal reports whether it makes no sense to go on with anything.
 func fatal(ctx context.Context, err error) bool {
 	var source *SourceError
-	var layout *WriteError
+	var layout *LayoutError
 	switch {
 	case err == nil:
 		return false

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,6 +23,7 @@ import (
 type Layout struct {
 	dir string
 	holds
+	compared sync.Map // digests that intact has read
 }
 
 // Names in a layout.
@@ -76,8 +78,11 @@ func (l *Layout) path(d oci.Digest) string {
 // Size returns the size of a blob. Errors: fs.ErrNotExist.
 func (l *Layout) Size(d oci.Digest) (int64, error) {
 	info, err := os.Stat(l.path(d))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("move: look for blob %s: %w", d, err)
+	}
+	if err != nil {
+		return 0, &LayoutError{err}
 	}
 	return info.Size(), nil
 }
@@ -89,6 +94,32 @@ func (l *Layout) Has(d oci.Digest, size int64) (bool, error) {
 		return false, nil
 	}
 	return err == nil && actual == size, err
+}
+
+// intact is Has for a blob that is read and compared with its digest, once.
+func (l *Layout) intact(ctx context.Context, d oci.Digest, size int64) (bool, error) {
+	there, err := l.Has(d, size)
+	if err != nil || !there {
+		return false, err
+	}
+	if _, before := l.compared.Load(d); before {
+		return true, nil
+	}
+	r, _, err := l.Open(d)
+	if err != nil {
+		return false, err
+	}
+	verifier := d.Verifier()
+	_, err = io.Copy(verifier, contextReader{ctx, r})
+	err = errors.Join(err, r.Close())
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	good := err == nil && verifier.Verified() // a part of a disk that cannot be read is damage as well
+	if good {
+		l.compared.Store(d, true)
+	}
+	return good, nil
 }
 
 // Open reads a blob, and does not compare it with its digest. Errors: fs.ErrNotExist.
@@ -135,24 +166,24 @@ func readBytes(r io.Reader, d oci.Digest, size, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// WriteError is a layout that cannot be written.
-type WriteError struct{ Err error }
+// LayoutError is a layout whose files cannot be written, or not be looked at.
+type LayoutError struct{ Err error }
 
 // Error is the cause's.
-func (e *WriteError) Error() string { return "move: write a layout: " + e.Err.Error() }
+func (e *LayoutError) Error() string { return "move: the layout: " + e.Err.Error() }
 
 // Unwrap returns the cause.
-func (e *WriteError) Unwrap() error { return e.Err }
+func (e *LayoutError) Unwrap() error { return e.Err }
 
-// Write adds a blob. It is durable once Sync has returned. Errors: a *DigestError, a *WriteError; what the reader fails with.
+// Write adds a blob. It is durable once Sync has returned. Errors: a *DigestError, a *LayoutError; what the reader fails with.
 func (l *Layout) Write(ctx context.Context, d oci.Digest, r io.Reader) error {
 	path := l.path(d)
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return &WriteError{err}
+		return &LayoutError{err}
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
 	if err != nil {
-		return &WriteError{err}
+		return &LayoutError{err}
 	}
 	verifier := d.Verifier()
 	_, err = io.Copy(io.MultiWriter(marked{f}, verifier), contextReader{ctx, r})
@@ -175,7 +206,7 @@ type marked struct{ w io.Writer }
 func (m marked) Write(p []byte) (int, error) {
 	n, err := m.w.Write(p)
 	if err != nil {
-		err = &WriteError{err}
+		err = &LayoutError{err}
 	}
 	return n, err
 }
@@ -190,7 +221,7 @@ func place(f *os.File, path string) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return &WriteError{errors.Join(err, os.Remove(f.Name()))}
+		return &LayoutError{errors.Join(err, os.Remove(f.Name()))}
 	}
 	return nil
 }
@@ -203,10 +234,10 @@ func writeJSON(path string, v any) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
 	if err != nil {
-		return &WriteError{err}
+		return &LayoutError{err}
 	}
 	if _, err := f.Write(text); err != nil {
-		return &WriteError{errors.Join(err, f.Close(), os.Remove(f.Name()))}
+		return &LayoutError{errors.Join(err, f.Close(), os.Remove(f.Name()))}
 	}
 	if err := place(f, path); err != nil {
 		return err

@@ -19,6 +19,7 @@ type outgoing struct {
 	from   registry.Registry
 	layout *Layout
 	repo   oci.Repository
+	verify bool // what the layout has is compared with its digest, and copied again when it is not that
 
 	mu   sync.Mutex
 	done map[oci.Digest]bool // manifests that are in the layout with all that they refer to, as this call has seen
@@ -101,7 +102,7 @@ func (o *outgoing) blobs(ctx context.Context, m *oci.Manifest) error {
 
 func (o *outgoing) blob(ctx context.Context, ref oci.Ref) error {
 	defer o.layout.hold(ref.Digest)()
-	there, err := o.layout.Has(ref.Digest, ref.Size)
+	there, err := o.has(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -128,6 +129,14 @@ func (o *outgoing) blob(ctx context.Context, ref oci.Ref) error {
 		r.Bytes += blob.Size
 	})
 	return nil
+}
+
+// has reports whether the layout has a blob.
+func (o *outgoing) has(ctx context.Context, ref oci.Ref) (bool, error) {
+	if o.verify {
+		return o.layout.intact(ctx, ref.Digest, ref.Size)
+	}
+	return o.layout.Has(ref.Digest, ref.Size)
 }
 
 // isGone reports whether err says that something is not there, or not any more.

@@ -30,6 +30,7 @@ type Request struct {
 	Prefix     string   `json:"prefix,omitempty"`     // restore, import: before the repositories' names
 	Repository string   `json:"repository,omitempty"` // import of an OCI layout: for names without one
 	Keep       int      `json:"keep,omitempty"`       // backup: so many snapshots; 0: all
+	Verify     bool     `json:"verify,omitempty"`     // backup: read and compare what is there
 	DryRun     bool     `json:"dryRun,omitempty"`     // restore, import
 	Overwrite  bool     `json:"overwrite,omitempty"`  // restore, import: tags that name something else are set
 }
@@ -67,7 +68,7 @@ func Do(ctx context.Context, deps Deps, r Request, tell func(Progress)) (*Report
 		if err != nil {
 			return nothing(r), err
 		}
-		return Backup(ctx, deps.Stores, layout, BackupConfig{Keep: r.Keep}, tell)
+		return Backup(ctx, deps.Stores, layout, BackupConfig{Keep: r.Keep, Verify: r.Verify}, tell)
 	case OpExport:
 		if _, err := parseTargets(r.Only); err != nil {
 			return nothing(r), &MisusedError{err.Error()}

@@ -39,7 +39,7 @@ func (l *Layout) showRepositories(before, now map[oci.Repository]oci.Descriptor)
 			continue
 		}
 		if err := os.RemoveAll(l.shown(repo)); err != nil {
-			return &WriteError{err}
+			return &LayoutError{err}
 		}
 		for dir := filepath.Dir(l.shown(repo)); dir != filepath.Join(l.dir, shownName); dir = filepath.Dir(dir) {
 			if os.Remove(dir) != nil {
@@ -53,7 +53,7 @@ func (l *Layout) showRepositories(before, now map[oci.Repository]oci.Descriptor)
 func (l *Layout) show(repo oci.Repository, desc oci.Descriptor) error {
 	dir := l.shown(repo)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return &WriteError{err}
+		return &LayoutError{err}
 	}
 	up := strings.Repeat("../", strings.Count(string(repo), "/")+3)
 	err := os.Symlink(up+blobsName, filepath.Join(dir, blobsName))
@@ -74,10 +74,10 @@ func copyFile(from, to string) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(to), tempPrefix)
 	if err != nil {
-		return &WriteError{err}
+		return &LayoutError{err}
 	}
 	if _, err := f.Write(text); err != nil {
-		return &WriteError{errors.Join(err, f.Close(), os.Remove(f.Name()))}
+		return &LayoutError{errors.Join(err, f.Close(), os.Remove(f.Name()))}
 	}
 	return place(f, to)
 }
@@ -108,26 +108,34 @@ func (l *Layout) sweep(ctx context.Context, snapshots []Snapshot) (removed int, 
 			}
 		}
 	}
+	return l.removeBut(needed)
+}
+
+// removeBut removes all blobs but those that are needed.
+func (l *Layout) removeBut(needed map[oci.Digest]bool) (removed int, err error) {
 	blobs := filepath.Join(l.dir, blobsName)
-	err = filepath.WalkDir(blobs, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		d, digestErr := oci.ParseDigest(filepath.Base(filepath.Dir(path)) + ":" + entry.Name())
-		unfinished := strings.HasPrefix(entry.Name(), tempPrefix)
-		if !unfinished && (digestErr != nil || needed[d]) {
-			return nil
-		}
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-		if !unfinished {
-			removed++
-		}
-		return nil
-	})
+	algorithms, err := os.ReadDir(blobs)
 	if err != nil {
-		return removed, &WriteError{err}
+		return 0, fmt.Errorf("move: look for blobs that nothing needs: %w", err)
+	}
+	for _, algorithm := range algorithms {
+		files, err := os.ReadDir(filepath.Join(blobs, algorithm.Name()))
+		if err != nil {
+			return removed, fmt.Errorf("move: look for blobs that nothing needs: %w", err)
+		}
+		for _, file := range files {
+			d, err := oci.ParseDigest(algorithm.Name() + ":" + file.Name())
+			unfinished := strings.HasPrefix(file.Name(), tempPrefix)
+			if !unfinished && (err != nil || needed[d]) {
+				continue
+			}
+			if err := os.Remove(filepath.Join(blobs, algorithm.Name(), file.Name())); err != nil {
+				return removed, &LayoutError{err}
+			}
+			if !unfinished {
+				removed++
+			}
+		}
 	}
 	return removed, nil
 }

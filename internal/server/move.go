@@ -145,6 +145,9 @@ func (s *Server) serveMove(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		last.Code, last.Err = MoveCode(err), err.Error()
 	}
+	if err != nil && s.health.draining.Load() {
+		last.Code, last.Err = operate.Unavailable, "the server ends; what was copied stays, and the next call goes on from it: "+last.Err
+	}
 	text, err := json.Marshal(report)
 	if err != nil {
 		last.Err = err.Error()

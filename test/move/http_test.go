@@ -44,6 +44,12 @@ func replica(t *testing.T, cfg server.Config) (url string, stop func()) {
 	t.Cleanup(stop)
 	select {
 	case at := <-address:
+		for cfg.Storage.S3 == nil { // the socket for commands is there soon after
+			if _, err := server.AskRunning(t.Context(), cfg.Storage.Dir); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 		return "http://" + at, stop
 	case err := <-ended:
 		ended <- nil
