@@ -48,6 +48,9 @@ func Backup(ctx context.Context, stores []Store, layout *Layout, cfg BackupConfi
 		return &t.report, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := layout.removeUnfinished(); err != nil {
+		return &t.report, err
+	}
 	b := &backup{tally: t, layout: layout, verify: cfg.Verify, now: map[oci.Repository]oci.Descriptor{}}
 	if err := b.run(ctx, stores, cfg, tell); err != nil {
 		return &t.report, err

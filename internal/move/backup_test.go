@@ -315,10 +315,17 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("a backup that was killed left %v, %v", some, err)
 		}
 	}
+	half := filepath.Join(dir, "blobs", "sha256", ".holdfast-1") // what a kill leaves
+	if err := os.WriteFile(half, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s := from.Store()
 	f := &failing{Registry: from.Local, stop: func() {}}
 	s.Registry = f
 	r := backup(t, s, dir, 0, 0)
+	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a blob is left: %v", err)
+	}
 	if n := f.twice.Load(); n != 0 {
 		t.Errorf("%d blobs were read twice", n)
 	}
@@ -484,4 +491,28 @@ func TestFull(t *testing.T) {
 	if r, err := move.Backup(t.Context(), []move.Store{from.Store()}, l, move.BackupConfig{}, nil); !errors.As(err, &failed) {
 		t.Errorf("%+v, %v", r, err)
 	}
+}
+
+// TestLocked: two that write to one layout at once are refused, the second at once.
+func TestLocked(t *testing.T) {
+	from, _ := filled(t, movetest.Images(2))
+	dir := t.TempDir()
+	s := from.Store()
+	s.Registry = &second{Registry: from.Local, t: t, dir: dir, store: from.Store()}
+	backup(t, s, dir, 0, 0)
+}
+
+// second begins another backup while the first lists repositories.
+type second struct {
+	registry.Registry
+	t     *testing.T
+	dir   string
+	store move.Store
+}
+
+func (s *second) Repositories(ctx context.Context, last string, n int) (registry.Page[oci.Repository], error) {
+	if _, err := move.Backup(ctx, []move.Store{s.store}, layout(s.t, s.dir), move.BackupConfig{}, nil); !errors.Is(err, move.ErrLocked) {
+		s.t.Errorf("a second backup: %v", err)
+	}
+	return s.Registry.Repositories(ctx, last, n)
 }

@@ -21,6 +21,9 @@ func Export(ctx context.Context, from registry.Registry, layout *Layout, referen
 		return &t.report, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := layout.removeUnfinished(); err != nil {
+		return &t.report, err
+	}
 	targets, err := parseTargets(references)
 	if err != nil {
 		return &t.report, err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -147,12 +148,11 @@ func TestDeletedInDistribution(t *testing.T) {
 type collecting struct {
 	registry.Registry
 	lose movetest.Image
-	done bool
+	done atomic.Bool
 }
 
 func (c *collecting) PushManifest(ctx context.Context, repo oci.Repository, p registry.Push) (*registry.Pushed, error) {
-	if p.Digest == c.lose.Digest && !c.done {
-		c.done = true
+	if p.Digest == c.lose.Digest && !c.done.Swap(true) {
 		if err := c.DeleteBlob(ctx, repo, digest.FromBytes(c.lose.Blobs[2])); err != nil {
 			return nil, err
 		}
@@ -179,7 +179,8 @@ func TestImportKilled(t *testing.T) {
 	r := move.Request{Do: move.OpImport, Place: "zot:" + dir}
 	for n := range 4 {
 		ctx, cancel := context.WithCancel(t.Context())
-		f := &endingPushes{Registry: to.Local, left: n, stop: cancel}
+		f := &endingPushes{Registry: to.Local, stop: cancel}
+		f.left.Store(int64(n))
 		_, err := move.Do(ctx, move.Deps{Registry: f}, r, nil)
 		if cancel(); !errors.Is(err, context.Canceled) {
 			t.Fatalf("killed at push %d: %v", n, err)
@@ -191,13 +192,13 @@ func TestImportKilled(t *testing.T) {
 
 type endingPushes struct {
 	registry.Registry
-	left int
+	left atomic.Int64
 	stop func()
 }
 
 func (e *endingPushes) PushManifest(ctx context.Context, repo oci.Repository, p registry.Push) (*registry.Pushed, error) {
 	pushed, err := e.Registry.PushManifest(ctx, repo, p)
-	if e.left--; e.left <= 0 {
+	if e.left.Add(-1) <= 0 {
 		e.stop()
 	}
 	return pushed, err

@@ -2,7 +2,6 @@ package move
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -153,7 +152,7 @@ func notEmpty(ctx context.Context, tree Tree, place string, err error) error {
 	}
 	found, err := hasFiles(ctx, tree)
 	if err == nil && !found {
-		err = errors.Join(fmt.Errorf("move: there is nothing in %s", place), fs.ErrNotExist)
+		err = fmt.Errorf("move: look into %s: there is nothing: %w", place, fs.ErrNotExist)
 	}
 	return err
 }

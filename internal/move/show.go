@@ -82,7 +82,7 @@ func copyFile(from, to string) error {
 	return place(f, to)
 }
 
-// sweep removes the blobs that no snapshot needs, and files that were not finished. It reads all snapshots and their manifests; when one cannot be read
+// sweep removes the blobs that no snapshot needs. It reads all snapshots and their manifests; when one cannot be read
 // nothing is removed. Only while the layout is locked.
 func (l *Layout) sweep(ctx context.Context, snapshots []Snapshot) (removed int, err error) {
 	needed, walked := map[oci.Digest]bool{}, map[oci.Digest]bool{}
@@ -113,31 +113,52 @@ func (l *Layout) sweep(ctx context.Context, snapshots []Snapshot) (removed int, 
 
 // removeBut removes all blobs but those that are needed.
 func (l *Layout) removeBut(needed map[oci.Digest]bool) (removed int, err error) {
+	err = l.files(func(path string, d oci.Digest) error {
+		if d == "" || needed[d] {
+			return nil
+		}
+		removed++
+		return os.Remove(path)
+	})
+	return removed, err
+}
+
+// removeUnfinished removes what calls left that were killed while they copied. Only while the layout is locked.
+func (l *Layout) removeUnfinished() error {
+	return l.files(func(path string, _ oci.Digest) error {
+		if strings.HasPrefix(filepath.Base(path), tempPrefix) {
+			return os.Remove(path)
+		}
+		return nil
+	})
+}
+
+// files calls do for each file among the blobs, with its digest, or "" for what is no blob.
+func (l *Layout) files(do func(path string, d oci.Digest) error) error {
 	blobs := filepath.Join(l.dir, blobsName)
 	algorithms, err := os.ReadDir(blobs)
 	if err != nil {
-		return 0, fmt.Errorf("move: look for blobs that nothing needs: %w", err)
+		return &LayoutError{err}
 	}
 	for _, algorithm := range algorithms {
+		if !algorithm.IsDir() {
+			continue
+		}
 		files, err := os.ReadDir(filepath.Join(blobs, algorithm.Name()))
 		if err != nil {
-			return removed, fmt.Errorf("move: look for blobs that nothing needs: %w", err)
+			return &LayoutError{err}
 		}
 		for _, file := range files {
 			d, err := oci.ParseDigest(algorithm.Name() + ":" + file.Name())
-			unfinished := strings.HasPrefix(file.Name(), tempPrefix)
-			if !unfinished && (err != nil || needed[d]) {
-				continue
+			if err != nil {
+				d = ""
 			}
-			if err := os.Remove(filepath.Join(blobs, algorithm.Name(), file.Name())); err != nil {
-				return removed, &LayoutError{err}
-			}
-			if !unfinished {
-				removed++
+			if err := do(filepath.Join(blobs, algorithm.Name(), file.Name()), d); err != nil {
+				return &LayoutError{err}
 			}
 		}
 	}
-	return removed, nil
+	return nil
 }
 
 // need marks a manifest and all that it refers to.
