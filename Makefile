@@ -102,6 +102,11 @@ history: build ## many clients at every replica while things break, judged by mo
 	scripts/tools.sh cluster
 	go run -p 2 ./test/history -binary bin/holdfast -faults -time $(or $(TIME),5m) $(if $(SEED),-seed $(SEED)) -out history-out
 
+.PHONY: move
+move: ## imports of what other registries wrote themselves: ZOT=path DISTRIBUTION=path of their binaries; without them of what the tests write
+	scripts/tools.sh cluster
+	ZOT=$(ZOT) DISTRIBUTION=$(DISTRIBUTION) go run ./test/cmd/withs3 -store versitygw -- go test -count=1 -v ./test/move
+
 .PHONY: memory
 memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in one replica (18 GB of disk, 3 minutes)
 	scripts/tools.sh cluster

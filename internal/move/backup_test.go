@@ -516,3 +516,21 @@ func (s *second) Repositories(ctx context.Context, last string, n int) (registry
 	}
 	return s.Registry.Repositories(ctx, last, n)
 }
+
+// TestMediaTypeOfRequest: a manifest that does not say its media type keeps the one that it was pushed under, also when a later backup finds its bytes in the directory.
+func TestMediaTypeOfRequest(t *testing.T) {
+	from, _ := counted(t)
+	i := movetest.Images(1)[0] // in Docker's format
+	i.Body = bytes.Replace(i.Body, fmt.Appendf(nil, `"mediaType":%q,"config"`, i.MediaType), []byte(`"config"`), 1)
+	i.Digest, i.Tags = digest.FromBytes(i.Body), nil
+	movetest.Push(t, from, i)
+	dir := t.TempDir()
+	backup(t, from.Store(), dir, 0, 0)
+	other := movetest.Others(1, 1)[0]
+	other.Repository = i.Repository
+	movetest.Push(t, from, other)
+	backup(t, from.Store(), dir, 0, 0)
+	to := movetest.New(t, nil)
+	restore(t, to, dir, "", move.ImportConfig{})
+	movetest.Check(t, to, "", []movetest.Image{i, other})
+}

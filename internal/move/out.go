@@ -3,6 +3,7 @@ package move
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -32,13 +33,15 @@ func (o *outgoing) whole(ctx context.Context, d oci.Digest, mediaType string, bo
 	fresh := false
 	if body == nil {
 		var err error
-		if body, err = o.layout.ReadBytes(d, oci.MaxManifestBytes); err != nil {
-			// Not there, or damaged there: it is written anew.
+		body, err = o.layout.ReadBytes(d, oci.MaxManifestBytes)
+		if err != nil || mediaType == "" && !saysType(body) {
+			// Not there, or damaged there, and then it is written anew; or only the registry knows what it was pushed as.
+			fresh = err != nil
 			stored, err := o.from.Resolve(ctx, o.repo, oci.Reference{Digest: d})
 			if err != nil {
 				return oci.Descriptor{}, err
 			}
-			body, mediaType, fresh = stored.Body, stored.MediaType, true
+			body, mediaType = stored.Body, stored.MediaType
 		}
 	}
 	m, err := oci.ParseManifest(mediaType, body)
@@ -75,6 +78,12 @@ func (o *outgoing) whole(ctx context.Context, d oci.Digest, mediaType string, bo
 	defer o.mu.Unlock()
 	o.done[d] = true
 	return desc, nil
+}
+
+// saysType reports whether a manifest has a media type of its own.
+func saysType(body []byte) bool {
+	var m struct{ MediaType string }
+	return json.Unmarshal(body, &m) == nil && m.MediaType != ""
 }
 
 // blobs copies the blobs of a manifest.
