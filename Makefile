@@ -59,7 +59,7 @@ image: ## the container image for amd64 and arm64, as an OCI layout in bin/image
 	go run ./build/image -out bin/image -version $(VERSION) -revision '$(REVISION)' -created $(CREATED) $(if $(KEY),-key $(KEY)) $(if $(REFERENCE),-reference $(REFERENCE))
 
 .PHONY: image-test
-image-test: ## two builds are one digest; pushed to three replicas, pulled and run by podman (half a minute when all is built)
+image-test: ## two builds are one digest; pushed to three replicas, pulled and run by podman; 3 minutes
 	scripts/tools.sh test clients
 	HOLDFAST_TEST_IMAGE=1 go test -p 1 -count=1 -timeout 30m -v ./test/image
 
