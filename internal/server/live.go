@@ -49,6 +49,7 @@ func needRestart(used, wanted Config) (keys []string) {
 	differ("http.address, http.port", used.Address, wanted.Address)
 	differ("storage.memoryBudget", used.MemoryBudget, wanted.MemoryBudget)
 	differ("extensions.metrics", used.MetricsPath, wanted.MetricsPath)
+	differ("http.adminAddress, log.requestLevel, extensions.tracing", used.Observe, wanted.Observe)
 	store := func(at string, a, b Storage) {
 		differ(at+".gc", a.Collect.Enabled, b.Collect.Enabled)
 		differ(at+".gcDelay", a.Ages, b.Ages)
@@ -72,7 +73,7 @@ func needRestart(used, wanted Config) (keys []string) {
 // rest is the configuration without what merged takes and needRestart names, so that a field which nobody thought of needs a restart, and says so.
 func (c Config) rest() Config {
 	c.Address, c.MemoryBudget, c.MetricsPath = "", 0, ""
-	c.Storage, c.SubPaths = Storage{}, nil
+	c.Storage, c.SubPaths, c.Observe = Storage{}, nil, Observe{}
 	c.ExitIfUnavailable, c.Host = false, Host{} // of the command line and the process
 	return c
 }
