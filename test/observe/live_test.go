@@ -75,9 +75,9 @@ func (s *site) work(ctx context.Context, t *testing.T, base, repo, content strin
 	const mediaType = "application/vnd.oci.image.manifest.v1+json"
 	for _, blob := range []string{"{}", content} {
 		at := "/v2/" + repo + "/blobs/" + string(digest.FromString(blob))
-		if s.do(ctx, t, "HEAD", base+at, "", "").StatusCode == http.StatusNotFound {
-			upload := s.do(ctx, t, "POST", base+"/v2/"+repo+"/blobs/uploads/", "", "")
-			if location := upload.Header.Get("Location"); location != "" {
+		if status, _ := s.do(ctx, t, "HEAD", base+at, "", ""); status == http.StatusNotFound {
+			_, upload := s.do(ctx, t, "POST", base+"/v2/"+repo+"/blobs/uploads/", "", "")
+			if location := upload.Get("Location"); location != "" {
 				s.do(ctx, t, "PUT", base+location+"?digest="+string(digest.FromString(blob)), "application/octet-stream", blob)
 			}
 		}
@@ -90,11 +90,12 @@ func (s *site) work(ctx context.Context, t *testing.T, base, repo, content strin
 	s.do(ctx, t, "GET", base+"/v2/"+repo+"/tags/list", "", "")
 }
 
-func (s *site) do(ctx context.Context, t *testing.T, method, url, contentType, body string) *http.Response {
+// do makes a request, and returns the answer's status and header.
+func (s *site) do(ctx context.Context, t *testing.T, method, url, contentType, body string) (int, http.Header) {
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		t.Error(err)
-		return &http.Response{}
+		return 0, nil
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -104,7 +105,7 @@ func (s *site) do(ctx context.Context, t *testing.T, method, url, contentType, b
 		if ctx.Err() == nil {
 			t.Error(err)
 		}
-		return &http.Response{}
+		return 0, nil
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil && ctx.Err() == nil {
@@ -113,7 +114,7 @@ func (s *site) do(ctx context.Context, t *testing.T, method, url, contentType, b
 	if resp.StatusCode >= 500 {
 		t.Errorf("%s %s: %s", method, url, resp.Status)
 	}
-	return resp
+	return resp.StatusCode, resp.Header
 }
 
 func get(t *testing.T, url string) string {
@@ -170,11 +171,11 @@ func TestWatched(t *testing.T) {
 	t.Run("profiles and health at the admin listener only", func(t *testing.T) {
 		get(t, "http://"+s.admin[0]+"/debug/pprof/goroutine?debug=1")
 		get(t, "http://"+s.admin[0]+"/readyz")
-		if resp := s.do(t.Context(), t, "GET", s.Replicas[0]+"/debug/pprof/goroutine", "", ""); resp.StatusCode != http.StatusNotFound {
-			t.Errorf("profiles are served to clients: %s", resp.Status)
+		if status, _ := s.do(t.Context(), t, "GET", s.Replicas[0]+"/debug/pprof/goroutine", "", ""); status != http.StatusNotFound {
+			t.Errorf("profiles are served to clients: %d", status)
 		}
-		if resp := s.do(t.Context(), t, "GET", "http://"+s.admin[0]+"/v2/", "", ""); resp.StatusCode != http.StatusNotFound {
-			t.Errorf("the API is served at the admin listener: %s", resp.Status)
+		if status, _ := s.do(t.Context(), t, "GET", "http://"+s.admin[0]+"/v2/", "", ""); status != http.StatusNotFound {
+			t.Errorf("the API is served at the admin listener: %d", status)
 		}
 	})
 	t.Run("one line for each request", s.log)
@@ -182,8 +183,8 @@ func TestWatched(t *testing.T) {
 
 // log looks at what a replica has logged.
 func (s *site) log(t *testing.T) {
-	resp := s.do(t.Context(), t, "GET", s.Replicas[0]+"/v2/team/app/manifests/no-such?canary=1", "", "")
-	id := resp.Header.Get("X-Request-Id")
+	_, header := s.do(t.Context(), t, "GET", s.Replicas[0]+"/v2/team/app/manifests/no-such?canary=1", "", "")
+	id := header.Get("X-Request-Id")
 	var found []string
 	for range 50 {
 		found = nil
@@ -211,26 +212,23 @@ func (s *site) log(t *testing.T) {
 	}
 }
 
-// prometheus starts a Prometheus over the replicas, with the rules, and waits until every expression of the dashboard has data.
-func (s *site) prometheus(t *testing.T, native bool) {
+// startPrometheus starts a Prometheus over replicas, and returns its host:port.
+func startPrometheus(t *testing.T, rulesAt string, replicas, flags []string) string {
+	t.Helper()
 	path, err := cluster.Tool("prometheus")
 	if err != nil {
 		t.Fatal(err, "; or scripts/tools.sh observe")
 	}
 	dir, address := t.TempDir(), free(t)
-	rulesAt, err := filepath.Abs(rulesFile)
-	if err != nil {
+	if rulesAt, err = filepath.Abs(rulesAt); err != nil {
 		t.Fatal(err)
 	}
 	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs: [{job_name: holdfast, static_configs: [{targets: [%s]}]}]\n",
-		rulesAt, strings.Join(s.admin, ", "))
+		rulesAt, strings.Join(replicas, ", "))
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address}
-	if native {
-		args = append(args, "--enable-feature=native-histograms")
-	}
+	args := append([]string{"--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address}, flags...)
 	var out bytes.Buffer
 	ctx, stop := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -248,7 +246,16 @@ func (s *site) prometheus(t *testing.T, native bool) {
 			t.Log(out.String())
 		}
 	})
+	return address
+}
 
+// prometheus starts a Prometheus over the replicas, with the rules, and waits until every expression of the dashboard has data.
+func (s *site) prometheus(t *testing.T, native bool) {
+	var flags []string
+	if native {
+		flags = []string{"--enable-feature=native-histograms"}
+	}
+	address := startPrometheus(t, rulesFile, s.admin, flags)
 	wanted := map[string]string{}
 	for _, p := range panels(t) {
 		for i, q := range p.Targets {
