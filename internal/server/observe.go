@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"strings"
 	"time"
 
 	"holdfast/internal/api"
@@ -88,6 +89,8 @@ func (s *Server) route(r *http.Request) request.Route {
 		return request.Route{Name: "metrics", Path: path, Quiet: true}
 	case path == gcPath, path == clusterPath, path == eventsPath:
 		return request.Route{Name: "gc", Path: path}
+	case strings.HasPrefix(path, "/v2/_holdfast/"):
+		return request.Route{Name: "operator", Path: r.URL.EscapedPath()}
 	}
 	return api.RouteOf(r)
 }

@@ -263,7 +263,7 @@ func (s *site) prometheus(t *testing.T, native bool) {
 		}
 	}
 	missing := map[string]string{}
-	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) { // another process: there is nothing to wait on
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) { // another process: there is nothing to wait on
 		missing = map[string]string{}
 		for title, expr := range wanted {
 			if problem := s.query(t.Context(), address, expr); problem != "" {
