@@ -32,8 +32,10 @@ build() { # ARCH FILE
 
 # manual writes man pages and completions, where the program has them, and says where they go.
 manual() {
-	build "$(go env GOHOSTARCH)" "$stage/host"
-	"$stage/host" manual "$stage/manual" >/dev/null 2>&1 || return 0
+	local host
+	host=$stage/holdfast-$(go env GOHOSTARCH)
+	build "$(go env GOHOSTARCH)" "$host"
+	"$host" manual "$stage/manual" >/dev/null 2>&1 || return 0
 	gzip -9nr "$stage/manual/man1"
 	local info="file_info: {mode: 0644, mtime: \"$MTIME\"}" f
 	for f in "$stage"/manual/man1/*.gz; do
@@ -49,12 +51,12 @@ manual() {
 { cat deploy/packages/nfpm.yaml; manual; } >"$stage/nfpm.yaml"
 for ARCH in "${arches[@]}"; do
 	BINARY=$stage/holdfast-$ARCH
-	build "$ARCH" "$BINARY"
+	[ -x "$BINARY" ] || build "$ARCH" "$BINARY"
 	# The template is filled in here: not every field of it is expanded by nfpm.
 	sed -e "s|\${ARCH}|$ARCH|; s|\${VERSION}|$VERSION|; s|\${BINARY}|$BINARY|; s|\${MTIME}|$MTIME|g" "$stage/nfpm.yaml" >"$stage/$ARCH.yaml"
-	for packager in deb rpm; do
+	for packager in ${HOLDFAST_PACKAGES:-deb rpm}; do
 		"$tools/nfpm" package --config "$stage/$ARCH.yaml" --packager $packager --target "$out/" >/dev/null
 	done
 done
-(cd "$out" && sha256sum -- *.deb *.rpm >SHA256SUMS)
+(cd "$out" && sha256sum -- holdfast* >SHA256SUMS)
 ls -l "$out"

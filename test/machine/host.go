@@ -56,8 +56,9 @@ func Boot(t *testing.T, name string) *Host {
 	must(t, os.WriteFile(filepath.Join(h.Root, "etc/hostname"), []byte(name+"\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(h.Root, "etc/machine-id"), nil, 0o644))
 	h.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "systemd-nspawn", "--boot", "--directory="+h.Root, "--register=no", "--keep-unit",
-		"--machine="+name, "--network-namespace-path=/run/netns/"+name, "--console=pipe", "--link-journal=no", "systemd.unit=basic.target")
+		"--machine="+name, "--network-namespace-path=/run/netns/"+name, "--console=pipe", "--link-journal=no", "--capability=CAP_NET_ADMIN,CAP_NET_RAW", "systemd.unit=basic.target")
 	h.cmd.Stdout, h.cmd.Stderr = &h.log, &h.log
+	h.cmd.WaitDelay = time.Second // its processes may outlive it for a moment
 	must(t, h.cmd.Start())
 	go func() {
 		_ = h.cmd.Wait() // a machine that is switched off ends as it likes
@@ -75,7 +76,7 @@ func Boot(t *testing.T, name string) *Host {
 		for _, child := range strings.Fields(string(children)) {
 			comm, err := os.ReadFile("/proc/" + child + "/comm")
 			if h.pid, _ = strconv.Atoi(child); err == nil && h.pid > 0 && strings.TrimSpace(string(comm)) == "systemd" {
-				out, _ := h.Try(t, time.Second*10, "systemctl is-system-running || true")
+				out, _ := h.Try(t.Context(), "systemctl is-system-running || true")
 				return strings.Contains(out, "running") || strings.Contains(out, "degraded")
 			}
 		}
@@ -98,12 +99,9 @@ func (h *Host) until(t *testing.T, most time.Duration, is func() bool) {
 	}
 }
 
-// Try runs a shell's commands on the machine, in /root, and returns what they print.
-func (h *Host) Try(t *testing.T, most time.Duration, script string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), most)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "nsenter", "--target", strconv.Itoa(h.pid), "--all", "--wd=/root", "--", "/bin/sh", "-exc", "cd /root\n"+script)
+// Try runs a shell's commands on the machine, in /root, and returns what they print. The first that fails ends them.
+func (h *Host) Try(ctx context.Context, script string) (string, error) {
+	cmd := exec.CommandContext(ctx, "nsenter", "--target", strconv.Itoa(h.pid), "--all", "--", "/bin/sh", "-exc", "cd /root\n"+script)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"}
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
@@ -134,8 +132,7 @@ func (h *Host) Off() bool {
 }
 
 // Has reports whether the machine's eth0 has an address.
-func (h *Host) Has(t *testing.T, address net.IP) bool {
-	t.Helper()
-	out, err := h.Try(t, 10*time.Second, "ip -brief address show eth0")
+func (h *Host) Has(ctx context.Context, address net.IP) bool {
+	out, err := h.Try(ctx, "ip -brief address show eth0")
 	return err == nil && strings.Contains(out, " "+address.String()+"/")
 }
