@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -90,17 +91,17 @@ func TestChangesServe(t *testing.T) {
 		var c changes
 		c.tell() // nobody waits
 		ctx, cancel := context.WithCancel(t.Context())
-		var begun, cut int
+		var begun, cut atomic.Int32
 		go c.serve(ctx, func(ctx context.Context) {
-			if begun++; begun == 2 {
+			if begun.Add(1) == 2 {
 				return // nothing to do: it waits for a change
 			}
 			<-ctx.Done()
-			cut++
+			cut.Add(1)
 		})
-		for _, want := range [][2]int{{1, 0}, {2, 1}, {3, 1}} {
+		for _, want := range [][2]int32{{1, 0}, {2, 1}, {3, 1}} {
 			synctest.Wait()
-			if got := [2]int{begun, cut}; got != want {
+			if got := [2]int32{begun.Load(), cut.Load()}; got != want {
 				t.Errorf("begun and cut %v, want %v", got, want)
 			}
 			c.tell()
@@ -108,8 +109,8 @@ func TestChangesServe(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		if begun != 4 || cut != 3 {
-			t.Errorf("begun %d, cut %d", begun, cut)
+		if begun.Load() != 4 || cut.Load() != 3 {
+			t.Errorf("begun %d, cut %d", begun.Load(), cut.Load())
 		}
 	})
 }
