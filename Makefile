@@ -29,7 +29,7 @@ test: ## install what the tests need, then run all of them with the race detecto
 
 .PHONY: unit
 unit: ## the tests that need no other program, for a quick look
-	CGO_ENABLED=1 go test -p 2 -race -shuffle=on ./internal/oci ./internal/record/mem ./internal/record/bolt ./internal/data/mem ./internal/data/file ./internal/format ./internal/registry/... ./internal/collect/... ./internal/api ./internal/config ./cmd/...
+	CGO_ENABLED=1 go test -p 2 -race -shuffle=on ./internal/oci ./internal/record/mem ./internal/record/bolt ./internal/data/mem ./internal/data/file ./internal/format ./internal/registry/... ./internal/collect/... ./internal/api ./internal/config ./internal/systemd ./cmd/...
 
 .PHONY: docs
 docs: ## write docs/configuration.md, its JSON Schema, and bin/manual: man pages and completions

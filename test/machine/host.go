@@ -76,8 +76,8 @@ func Boot(t *testing.T, name string) *Host {
 		for _, child := range strings.Fields(string(children)) {
 			comm, err := os.ReadFile("/proc/" + child + "/comm")
 			if h.pid, _ = strconv.Atoi(child); err == nil && h.pid > 0 && strings.TrimSpace(string(comm)) == "systemd" {
-				out, _ := h.Try(t.Context(), "systemctl is-system-running || true")
-				return strings.Contains(out, "running") || strings.Contains(out, "degraded")
+				out, _ := h.Try(t.Context(), "systemctl is-system-running --wait || true") // not before it answers at all
+				return strings.HasSuffix(out, "\nrunning\n") || strings.HasSuffix(out, "\ndegraded\n")
 			}
 		}
 		return false
