@@ -67,7 +67,7 @@ func (s *calls) below(percent int64) time.Duration {
 
 // step is the step that a time is in, and upTo the longest time of a step.
 func step(took time.Duration) int {
-	micros := uint64(max(took.Microseconds(), 1)) //nolint:gosec // not negative
+	micros := uint64(max(took.Microseconds(), 1))
 	power := bits.Len64(micros) - 1
 	quarter := 0
 	if power >= 2 {
