@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,13 +17,25 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"holdfast/internal/format"
 )
 
 // asHoldfast in the environment makes this test binary the command itself.
 const asHoldfast = "HOLDFAST_TEST_AS_COMMAND"
 
+// asVersion and withFeature in the environment make that command another version, which knows one more feature of the storage format.
+const (
+	asVersion   = "HOLDFAST_TEST_AS_VERSION"
+	withFeature = "HOLDFAST_TEST_WITH_FEATURE"
+)
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asHoldfast) != "" {
+		version = cmp.Or(os.Getenv(asVersion), version)
+		if name := os.Getenv(withFeature); name != "" {
+			features = append(features, format.Feature{Name: name, Since: version, Text: "one that only tests have"})
+		}
 		main()
 		return
 	}
