@@ -193,3 +193,41 @@ func TestTwoEnable(t *testing.T) {
 		}
 	})
 }
+
+// TestEnableWithinAHeartbeat: a feature is enabled before each request of an older process's first heartbeat, and of a later one after a long silence.
+func TestEnableWithinAHeartbeat(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		for at := range 3 {
+			synctest.Test(t, func(t *testing.T) {
+				s := mem.New(mem.Config{})
+				process(t, s, "v2", feature())
+				way := over(s)
+				older := newcomer(way, "v1", nil)
+				if !first {
+					if err := older.Join(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(cluster.CountsFor)
+				}
+				n := 0
+				var enabled error
+				way.hold = func(string, record.Key) {
+					if n++; n == at+1 {
+						enabled = enable(t.Context(), s)
+					}
+				}
+				joined := older.Join(t.Context())
+				way.hold = nil
+				var blocked *cluster.BlockedError
+				switch has, writes := contract(t, s).Has("dense"), write(t.Context(), older.Records()) == nil; {
+				case has && writes:
+					t.Errorf("before request %d it is enabled, and the older one writes: %v", at, joined)
+				case !has && (n <= at) != (enabled == nil):
+					t.Errorf("before request %d: %v", at, enabled)
+				case !has && enabled != nil && (!errors.As(enabled, &blocked) || !writes):
+					t.Errorf("before request %d: %v; the older one writes: %t", at, enabled, writes)
+				}
+			})
+		}
+	}
+}
