@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,10 +111,10 @@ func TestEnableWhileOneStarts(t *testing.T) {
 					time.Sleep(cluster.CountsFor)
 				}
 				way := over(s)
-				n := 0
+				var n atomic.Int64 // heartbeats are read at once
 				var joinErr error
 				way.hold = func(string, record.Key) {
-					if n++; n == at+1 {
+					if n.Add(1) == int64(at)+1 {
 						joinErr = older.Join(t.Context())
 					}
 				}
@@ -126,7 +127,7 @@ func TestEnableWhileOneStarts(t *testing.T) {
 				if enabled.Has("dense") && writes {
 					t.Errorf("at %d: it is enabled, and who does not know it writes; joined: %v", at, joinErr)
 				}
-				if !enabled.Has("dense") && n > at && !writes {
+				if !enabled.Has("dense") && n.Load() > int64(at) && !writes {
 					t.Errorf("at %d: it is not enabled, and the older one does not write: %v", at, joinErr)
 				}
 			})
@@ -219,7 +220,8 @@ func TestEnableWithinAHeartbeat(t *testing.T) {
 				joined := older.Join(t.Context())
 				way.hold = nil
 				var blocked *cluster.BlockedError
-				switch has, writes := contract(t, s).Has("dense"), write(t.Context(), older.Records()) == nil; {
+				c := contract(t, s)
+				switch has, writes := c.Has("dense"), write(t.Context(), older.Records()) == nil; {
 				case has && writes:
 					t.Errorf("before request %d it is enabled, and the older one writes: %v", at, joined)
 				case !has && (n <= at) != (enabled == nil):
