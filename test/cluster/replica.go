@@ -82,6 +82,10 @@ func (c *Cluster) startFront(n int) error {
 // startReplica runs "holdfast serve" with replica n's configuration and waits
 // until it says that it is ready.
 func (c *Cluster) startReplica(ctx context.Context, n int) error {
+	return c.startReplicaAs(ctx, n, c.opt.Binary)
+}
+
+func (c *Cluster) startReplicaAs(ctx context.Context, n int, binary string) error {
 	port := c.ports[n-1]
 	if err := free(ctx, port, "replica "+strconv.Itoa(n)); err != nil {
 		return err
@@ -97,7 +101,7 @@ func (c *Cluster) startReplica(ctx context.Context, n int) error {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("cluster: write configuration: %w", err)
 	}
-	line := slices.Concat(c.opt.Prefix, []string{c.opt.Binary, "serve", file})
+	line := slices.Concat(c.opt.Prefix, []string{binary, "serve", file})
 	p, err := c.group.start(ctx, command{
 		name: "replica-" + strconv.Itoa(n), path: line[0], args: line[1:], env: c.opt.Env,
 	})
