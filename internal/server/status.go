@@ -23,21 +23,36 @@ import (
 type Look func(context.Context) (cluster.View, error)
 
 // OpenLook returns what tells how the cluster over the stores of a configuration is, without a replica where they are in S3: nothing is tested and
-// nothing is written, so that it works when little else does. Of a directory it asks the server that has it open; without one it opens it itself. The
-// caller calls done at the end. Errors: ErrRefused, record.ErrUnavailable.
+// nothing is written, so that it works when little else does. Of a directory each look asks the server that has it open; without one it opens it itself, for
+// the time of the look. The caller calls done at the end. Errors, of a look too: ErrRefused, record.ErrUnavailable.
 func OpenLook(ctx context.Context, cfg Config, log *slog.Logger) (look Look, done func() error, err error) {
+	if len(cfg.dirs()) > 0 {
+		return func(ctx context.Context) (cluster.View, error) { return lookAtDirs(ctx, cfg, log) }, func() error { return nil }, nil
+	}
+	return openLook(ctx, cfg, log)
+}
+
+// lookAtDirs makes one look at stores of which one is in a directory at least.
+func lookAtDirs(ctx context.Context, cfg Config, log *slog.Logger) (v cluster.View, err error) {
 	for _, dir := range cfg.dirs() {
-		_, err := AskRunning(ctx, dir)
-		switch {
-		case err == nil:
-			return func(ctx context.Context) (cluster.View, error) { return askView(ctx, dir) }, func() error { return nil }, nil
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED):
-			return nil, nil, err
+		v, err := askView(ctx, dir)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+			return v, err
 		}
 		if _, err := os.Stat(filepath.Join(dir, ownDir)); err != nil {
-			return nil, nil, fmt.Errorf("%w: no registry has been in %s yet: %w", ErrRefused, dir, err)
+			return v, fmt.Errorf("%w: no registry has been in %s yet: %w", ErrRefused, dir, err)
 		}
 	}
+	look, done, err := openLook(ctx, cfg, log)
+	if err != nil {
+		return v, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return look(ctx)
+}
+
+// openLook opens the stores to look at them.
+func openLook(ctx context.Context, cfg Config, log *slog.Logger) (look Look, done func() error, err error) {
 	var opened []*store
 	done = func() error {
 		var errs []error
