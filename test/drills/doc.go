@@ -15,6 +15,7 @@
 // HOLDFAST_DRILLS is the size: empty for smoke, where times are short and bounds
 // loose, so that a loaded machine passes; "full" for times and bounds as promised;
 // "soak" lets TestSoak run for HOLDFAST_DRILLS_TIME. HOLDFAST_DRILLS_SEED repeats a
-// run's plan. The network drills need iptables and the right to make a network
+// run's plan. HOLDFAST_DRILLS_PREVIOUS is the commit of the version before this one (TestD31Versions; else
+// the last tag). The network drills need iptables and the right to make a network
 // namespace.
 package drills
