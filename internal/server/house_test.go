@@ -21,6 +21,7 @@ import (
 	datamem "holdfast/internal/data/mem"
 	"holdfast/internal/format"
 	"holdfast/internal/observe/metrics"
+	"holdfast/internal/observe/stores"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
 	recordmem "holdfast/internal/record/mem"
@@ -67,7 +68,8 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	h := &house{t: t, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.s = &Server{cfg: Config{MetricsPath: "/metrics", Storage: cfg}, log: log, health: newHealth(), metrics: metrics.New("test")}
-	st := &store{path: "/", name: "memory", cfg: cfg, records: records, segments: segments}
+	st := &store{path: "/", name: "memory", cfg: cfg, segments: segments}
+	st.records = stores.Observers{&st.calls}.Records(stores.Bolt, records)
 	if err := st.join(t.Context(), h.s.asReplica(), log); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"holdfast/internal/cluster"
 	"holdfast/internal/format"
-	"holdfast/internal/observe/recent"
 )
 
 // secretEvery is how often, on average, a replica looks whether the cluster's secret was replaced: it knows within a minute.
@@ -57,13 +56,12 @@ func (s *Server) vitals() cluster.Vitals {
 	return v
 }
 
-// join joins those that write to the store. From here on its records are behind the member's gate, and counted.
+// join joins those that write to the store. From here on its records are behind the member's gate.
 func (s *store) join(ctx context.Context, cfg cluster.Config, log *slog.Logger) error {
 	if s.cfg.Ages == (format.Ages{}) {
 		s.cfg.Ages = format.DefaultAges()
 	}
 	s.features = cfg.Features
-	s.records = recent.Records(s.records, &s.calls)
 	of := cfg.Vitals
 	cfg.Vitals = func() cluster.Vitals {
 		v := of()
@@ -144,45 +142,3 @@ func (s *Server) tellOthers() {
 		}
 	}
 }
-
-// counting counts the requests that h answers.
-func (s *Server) counting(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		end := s.recent.Begin()
-		rec := &statusRecorder{ResponseWriter: w}
-		whole := false
-		defer func() {
-			if !whole {
-				rec.status = 0 // it broke off, with a panic that goes on
-			}
-			end(rec.status)
-		}()
-		h.ServeHTTP(rec, r)
-		whole = true
-	})
-}
-
-// statusRecorder remembers the status of an answer.
-type statusRecorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *statusRecorder) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (w *statusRecorder) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -72,9 +72,9 @@ func (s *Server) storeObservers() stores.Observers {
 
 // observed is a handler of requests with all that is told of them.
 func (s *Server) observed(next http.Handler) http.Handler {
-	cfg := request.Config{Route: s.route, Observers: []request.Observer{s.metrics}, Level: s.cfg.Observe.Requests}
+	cfg := request.Config{Route: s.route, Observers: []request.Observer{s.metrics, &s.recent}, Level: s.cfg.Observe.Requests}
 	if s.tracer != nil {
-		cfg.Observers = []request.Observer{s.tracer, s.metrics}
+		cfg.Observers = []request.Observer{s.tracer, s.metrics, &s.recent}
 	}
 	return request.Handler(next, cfg, s.log)
 }
@@ -87,7 +87,7 @@ func (s *Server) route(r *http.Request) request.Route {
 		return request.Route{Name: "health", Path: path, Quiet: true}
 	case s.cfg.MetricsPath != "" && path == s.cfg.MetricsPath:
 		return request.Route{Name: "metrics", Path: path, Quiet: true}
-	case path == gcPath, path == clusterPath, path == eventsPath:
+	case path == gcPath:
 		return request.Route{Name: "gc", Path: path}
 	case strings.HasPrefix(path, "/v2/_holdfast/"):
 		return request.Route{Name: "operator", Path: r.URL.EscapedPath()}

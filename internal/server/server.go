@@ -318,7 +318,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 			return
 		}
 		if h := s.api.Load(); h != nil {
-			s.counting(h).ServeHTTP(w, r)
+			h.ServeHTTP(w, r)
 			return
 		}
 		closeAfterBody(w, r)

@@ -1,11 +1,15 @@
 package recent
 
 import (
+	"context"
 	"math/bits"
 	"time"
+
+	"holdfast/internal/observe/stores"
 )
 
-// Calls counts the answers of a store. The zero value is ready for use.
+// Calls counts the answers of a store to requests for records, which are small: those for the bytes of blobs take as long as there are bytes. The zero
+// value is ready for use.
 type Calls struct {
 	window window[calls]
 }
@@ -24,6 +28,23 @@ type Answers struct {
 	Failed int64         `json:"failed"` // no answer, or a refusal; "not there" and "changed meanwhile" are answers
 	P50    time.Duration `json:"p50"`    // half of them took no longer, in nanoseconds, to a fifth or so
 	P99    time.Duration `json:"p99"`
+}
+
+// BeginStore implements stores.Observer.
+func (c *Calls) BeginStore(ctx context.Context, call stores.Call) (context.Context, func(stores.Result)) {
+	if call.Key == stores.SegmentKey {
+		return ctx, func(stores.Result) {}
+	}
+	began := time.Now()
+	return ctx, func(r stores.Result) {
+		switch r.Outcome {
+		case stores.Canceled: // nobody waited for the answer
+		case stores.OK, stores.NotFound, stores.Conflict:
+			c.Answered(time.Since(began), false)
+		default:
+			c.Answered(time.Since(began), true)
+		}
+	}
 }
 
 // Answered counts an answer.

@@ -2,5 +2,5 @@
 // what a replica tells of itself to the others, in numbers that a person reads. It keeps a minute, in some KiB, and no more: for anything longer there are
 // metrics. Safe for concurrent use.
 //
-// Start with Requests and Calls.
+// Start with Requests and Calls, which are told of everything as other observers are.
 package recent

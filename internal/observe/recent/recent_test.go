@@ -1,36 +1,34 @@
 package recent_test
 
 import (
-	"context"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"holdfast/internal/observe/recent"
-	"holdfast/internal/record"
-	"holdfast/internal/record/mem"
-	"holdfast/internal/record/recordtest"
+	"holdfast/internal/observe/request"
+	"holdfast/internal/observe/stores"
 )
-
-// TestRecords: a store that is counted is a store.
-func TestRecords(t *testing.T) {
-	recordtest.Run(t, func(*testing.T) record.Store { return recent.Records(mem.New(mem.Config{}), &recent.Calls{}) })
-}
 
 func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r recent.Requests
-		goesOn := r.Begin()
-		for _, status := range []int{200, 201, 307, 404, 416, 500, 503, 0} {
-			r.Begin()(status)
+		begin := func(route request.Route) func(request.Outcome) {
+			_, end := r.Begin(t.Context(), &request.Request{Route: route}, nil)
+			return end
 		}
+		goesOn := begin(request.Route{Name: "blob"})
+		for _, status := range []int{200, 201, 307, 404, 416, 500, 503} {
+			begin(request.Route{Name: "blob"})(request.Outcome{Status: status})
+		}
+		begin(request.Route{Name: "blob"})(request.Outcome{Status: 200, Cut: true})
+		begin(request.Route{Name: "health", Quiet: true})(request.Outcome{Status: 503})
 		want := recent.Ended{Total: 8, ClientErrors: 2, ServerErrors: 2, Cut: 1}
 		if got := r.LastMinute(); got != want || r.InFlight() != 1 {
 			t.Errorf("%+v, %d in flight, want %+v", got, r.InFlight(), want)
 		}
 		time.Sleep(54 * time.Second)
-		goesOn(200)
+		goesOn(request.Outcome{Status: 200})
 		want.Total++
 		if got := r.LastMinute(); got != want || r.InFlight() != 0 {
 			t.Errorf("after 54 s %+v, want %+v", got, want)
@@ -67,28 +65,17 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-type failing struct{ record.Store }
-
-func (failing) Get(context.Context, record.Key) (record.Record, error) {
-	return record.Record{}, fmt.Errorf("get: %w", record.ErrUnavailable)
-}
-
-// TestWhatFails: an outage counts, an answer that says no does not, nor does a caller that left.
+// TestWhatFails: an outage counts, an answer that says no does not, nor does a caller that left, or the bytes of a blob.
 func TestWhatFails(t *testing.T) {
 	var c recent.Calls
-	s := recent.Records(mem.New(mem.Config{}), &c)
-	if _, err := s.Get(t.Context(), "a/b"); err == nil {
-		t.Fatal("it is there")
+	for _, outcome := range stores.Outcomes() {
+		_, end := c.BeginStore(t.Context(), stores.Call{Key: "tag"})
+		end(stores.Result{Outcome: outcome, Sent: 1})
+		_, end = c.BeginStore(t.Context(), stores.Call{Key: stores.SegmentKey})
+		end(stores.Result{Outcome: outcome, Sent: 1})
 	}
-	if got := c.LastMinute(); got.Total != 1 || got.Failed != 0 {
-		t.Errorf("not there: %+v", got)
-	}
-	s = recent.Records(failing{}, &c)
-	_, _ = s.Get(t.Context(), "a/b")
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	_, _ = s.Get(gone, "a/b")
-	if got := c.LastMinute(); got.Total != 2 || got.Failed != 1 {
+	all := int64(len(stores.Outcomes()))
+	if got := c.LastMinute(); got.Total != all-1 || got.Failed != all-4 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -1,8 +1,14 @@
 package recent
 
-import "sync/atomic"
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
 
-// Requests counts requests. The zero value is ready for use.
+	"holdfast/internal/observe/request"
+)
+
+// Requests counts requests of clients, not of machines that ask for health or metrics every second. The zero value is ready for use.
 type Requests struct {
 	inFlight atomic.Int64
 	window   window[Ended]
@@ -16,19 +22,22 @@ type Ended struct {
 	Cut          int64 `json:"cut"`          // broken off: the client left, or what was promised could not be kept
 }
 
-// Begin counts a request, and returns what is called once with its status when it ends; 0 is one that was cut.
-func (r *Requests) Begin() (end func(status int)) {
+// Begin implements request.Observer.
+func (r *Requests) Begin(ctx context.Context, req *request.Request, _ *http.Request) (context.Context, func(request.Outcome)) {
+	if req.Quiet {
+		return ctx, func(request.Outcome) {}
+	}
 	r.inFlight.Add(1)
-	return func(status int) {
+	return ctx, func(o request.Outcome) {
 		r.inFlight.Add(-1)
 		r.window.add(func(e *Ended) {
 			e.Total++
 			switch {
-			case status == 0:
+			case o.Cut || o.Gone:
 				e.Cut++
-			case status >= 500:
+			case o.Status >= 500:
 				e.ServerErrors++
-			case status >= 400:
+			case o.Status >= 400:
 				e.ClientErrors++
 			}
 		})

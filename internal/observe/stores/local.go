@@ -80,7 +80,7 @@ type segments struct {
 }
 
 func (s *segments) begin(ctx context.Context, op string) (context.Context, func(error)) {
-	ctx, end := s.observers.begin(ctx, Call{Store: s.kind, Operation: op, Key: "segment"})
+	ctx, end := s.observers.begin(ctx, Call{Store: s.kind, Operation: op, Key: SegmentKey})
 	return ctx, func(err error) { end(Result{Outcome: outcomeLocal(err), Sent: 1}) }
 }
 

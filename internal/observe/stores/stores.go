@@ -21,6 +21,9 @@ const (
 	File = "file"
 )
 
+// SegmentKey is the kind of the keys of segments.
+const SegmentKey = "segment"
+
 // Call is an operation that begins.
 type Call struct {
 	Store     string // the kind
@@ -140,7 +143,7 @@ func KeyKind(key string) string {
 	case "cfg":
 		return "config"
 	case "d":
-		return "segment"
+		return SegmentKey
 	case "b":
 		return "blob"
 	case "l":
