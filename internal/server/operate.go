@@ -196,7 +196,10 @@ func askFrames(ctx context.Context, dir, what string, body io.Reader, each func(
 	for frames := json.NewDecoder(resp.Body); ; {
 		var f frame
 		if err := frames.Decode(&f); err != nil {
-			return ended{}, fmt.Errorf("server: the server of %s ended before the work did; what was done stays: %w", dir, err)
+			if ctx.Err() != nil {
+				return ended{}, err
+			}
+			return ended{Code: operate.Unavailable, Err: fmt.Sprintf("the server ends, or was ended, before the work did; what was done stays: %s", err)}, nil
 		}
 		if err := each(f); err != nil {
 			return ended{}, err
