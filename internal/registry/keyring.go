@@ -19,11 +19,15 @@ type keyring struct {
 	known atomic.Pointer[format.Stored[format.Secret]]
 	turn  chan struct{} // holds one token: one read at a time, and what follows
 	began time.Time     // when the last read began, by this process's monotonic clock
+	err   error         // what came of it
 	every time.Duration // there is no read sooner after another, whoever sends whatever
 }
 
-// rereadEvery is how often signatures that nobody made can have the secret read.
-const rereadEvery = time.Second
+// rereadEvery is how often signatures that nobody made can have the secret read, rereadTime how long one read may take.
+const (
+	rereadEvery = time.Second
+	rereadTime  = 10 * time.Second
+)
 
 // keptSecrets is how many earlier secrets may verify at once.
 const keptSecrets = 8
@@ -83,13 +87,16 @@ func (l *Local) RefreshSecret(ctx context.Context) error {
 func (l *Local) readSecret(ctx context.Context) error {
 	l.keys.began = time.Now()
 	s, err := read[format.Secret](ctx, l, format.KeySecret)
-	if err != nil {
-		return fmt.Errorf("registry: read the cluster's secret: %w", err)
+	if err == nil {
+		err = l.keys.learn(s)
+	} else {
+		err = fmt.Errorf("registry: read the cluster's secret: %w", err)
 	}
-	return l.keys.learn(s)
+	l.keys.err = err
+	return err
 }
 
-// rereadSecret returns after a read that began after the call, its own or another's: all that wait share one.
+// rereadSecret returns after a read that began after the call, its own or another's: all that wait share one, and its error.
 func (l *Local) rereadSecret(ctx context.Context) error {
 	called := time.Now()
 	done, err := l.keys.take(ctx)
@@ -98,7 +105,7 @@ func (l *Local) rereadSecret(ctx context.Context) error {
 	}
 	defer done()
 	if l.keys.began.After(called) {
-		return nil
+		return l.keys.err
 	}
 	if !l.keys.began.IsZero() {
 		timer := time.NewTimer(l.keys.every - time.Since(l.keys.began))
@@ -109,6 +116,9 @@ func (l *Local) rereadSecret(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	// The read is everybody's who waits: it does not end with the client that happened to be first.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTime)
+	defer cancel()
 	return l.readSecret(ctx)
 }
 

@@ -229,3 +229,49 @@ func TestUnreadableSecretIsNoAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestUnreadableSecretIsNoAnswerForMany: who shares another's read of the secret shares its error, and not what a client does that leaves.
+func TestUnreadableSecretIsNoAnswerForMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, reads := two(t)
+		if _, err := a.RotateSecret(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		mac := a.MAC("test")
+		verify := func(ctx context.Context) error {
+			good, err := b.Verify(ctx, mac, "test")
+			if err == nil && !good {
+				t.Error("what another replica signed is taken for a forgery")
+			}
+			return err
+		}
+		all := func() (errs []error) {
+			errs = make([]error, 8)
+			var ended sync.WaitGroup
+			for i := range errs {
+				ended.Go(func() { errs[i] = verify(t.Context()) })
+			}
+			ended.Wait()
+			return errs
+		}
+		if _, err := b.Verify(t.Context(), make([]byte, 32), "other"); err != nil { // so that all that come now wait for a second
+			t.Fatal(err)
+		}
+		if _, err := a.RotateSecret(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		mac = a.MAC("test")
+		reads.fail(true)
+		for _, err := range all() {
+			if !errors.Is(err, record.ErrUnavailable) {
+				t.Errorf("while the store is out of reach: %v", err)
+			}
+		}
+		reads.fail(false)
+		for _, err := range all() {
+			if err != nil {
+				t.Errorf("once it is back: %v", err)
+			}
+		}
+	})
+}

@@ -107,8 +107,11 @@ func (s *store) keepMember(ctx context.Context, log *slog.Logger) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() {
-		for ctx.Err() == nil {
+		for {
 			sleep(ctx, secretEvery*4/5+rand.N(secretEvery*2/5)) //nolint:gosec // G404: jitter is no secret
+			if ctx.Err() != nil {
+				return
+			}
 			if err := s.registry.RefreshSecret(ctx); err != nil && ctx.Err() == nil {
 				log.WarnContext(ctx, "the cluster's secret was not looked at; the last one that is known stays in use", "store", s.name, "err", err)
 			}
