@@ -63,8 +63,7 @@ func host(ctx context.Context, args []string, started config.Log, level *slog.Le
 		}
 		return next, nil
 	}}
-	hangups, stop := hangups() // before anybody is told that the service runs: until then SIGHUP ends it
-	context.AfterFunc(ctx, stop)
+	hangups := hangups() // before anybody is told that the service runs: until then SIGHUP ends it
 	go watch(ctx, hangups, changed, func() [32]byte { return config.Fingerprint(args[0], os.LookupEnv) })
 	return h, nil
 }

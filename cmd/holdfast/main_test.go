@@ -223,6 +223,14 @@ func TestDrain(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	if err := server.cmd.Process.Signal(syscall.SIGHUP); err != nil { // a reload that comes late must not cut off what is in flight
+		t.Fatal(err)
+	}
+	select {
+	case <-server.ended:
+		t.Fatalf("SIGHUP while draining ended it: %v", server.err)
+	case <-time.After(200 * time.Millisecond):
+	}
 	if got := status(t, base+"/v2/"); got != http.StatusOK {
 		t.Errorf("/v2/ = %d while draining", got)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // hangups gets nothing: there is no such signal.
-func hangups() (got <-chan os.Signal, stop func()) { return nil, func() {} }
+func hangups() <-chan os.Signal { return nil }
 
 // dumpOnSignal does nothing: there is no such signal.
 func dumpOnSignal(context.Context) {}

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// hangups gets a value with each SIGHUP, which ends the process no more, until stop.
-func hangups() (got <-chan os.Signal, stop func()) {
+// hangups gets a value with each SIGHUP, which ends the process no more: a reload that comes while it drains must not cut off what is in flight.
+func hangups() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
-	return c, func() { signal.Stop(c) }
+	return c
 }
 
 // dumpOnSignal writes a dump with each SIGUSR1 until ctx ends.
