@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -274,6 +275,53 @@ func TestForgotten(t *testing.T) {
 	})
 }
 
+// TestTidyGoesOn: a heartbeat that a later version wrote does not keep the others.
+func TestTidyGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New(mem.Config{})
+		if _, err := s.Put(t.Context(), format.ReplicaKey("0"), bytes.Repeat([]byte("?"), 1024), record.IfAbsent()); err != nil {
+			t.Fatal(err)
+		}
+		m := process(t, s, "v1", nil)
+		time.Sleep(25 * time.Hour)
+		if err := cluster.Tidy(t.Context(), values(s)); err == nil {
+			t.Error("it does not tell of what it cannot read")
+		}
+		if rec, err := s.Get(t.Context(), format.ReplicaKey(m.ID())); err != nil || len(rec.Value) != format.DeadSize {
+			t.Errorf("the other is not dead: %d bytes, %v", len(rec.Value), err)
+		}
+	})
+}
+
+// TestSlowTidy: a process goes on with its heartbeats, and so may write, while what others left cannot be removed.
+func TestSlowTidy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New(mem.Config{})
+		way := over(s)
+		m := process(t, way, "v1", nil)
+		way.mu.Lock()
+		way.hold = func(op string, _ record.Key) {
+			if op == "list" {
+				time.Sleep(10 * time.Minute)
+			}
+		}
+		way.mu.Unlock()
+		run(t, m)
+		for minute := range 90 {
+			time.Sleep(time.Minute)
+			if got := states(look(t, s)); len(got) != 1 || got[0] != "v1 ready" {
+				t.Fatalf("in minute %d: %v", minute, got)
+			}
+			if err := write(t.Context(), m.Records()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if way.take()["list"] == 0 {
+			t.Error("nobody looked for what was forgotten")
+		}
+	})
+}
+
 // TestGate: who cannot renew the heartbeat writes no more after five minutes, reads on, and writes again when it can.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -310,10 +358,20 @@ func TestGate(t *testing.T) {
 		if _, err := gated.Get(t.Context(), format.KeyFormat); err != nil {
 			t.Errorf("a read: %v", err)
 		}
+		way.take()
+		for range 6000 { // a minute under load
+			time.Sleep(10 * time.Millisecond)
+			_ = write(t.Context(), gated)
+		}
+		if got := way.take()["put"]; got > 35 {
+			t.Errorf("%d heartbeats were tried in a minute", got)
+		}
 		way.mu.Lock()
 		way.hold, way.gone = nil, false
 		way.mu.Unlock()
-		time.Sleep(20 * time.Second)
+		time.Sleep(2 * time.Second)
+		_ = write(t.Context(), gated) // it is refused, unless a heartbeat was just made, and does not wait for the next
+		time.Sleep(time.Second)
 		if err := write(t.Context(), gated); err != nil {
 			t.Errorf("when it can: %v", err)
 		}

@@ -64,7 +64,18 @@ func (m *Member) mayWrite() error {
 	}
 	now := time.Now()
 	if silent := max(now.Sub(*began), now.Round(0).Sub(began.Round(0))); silent >= StopAfter {
+		m.hurry(now)
 		return fmt.Errorf("this process could not renew its heartbeat for %s: it writes no more until it can", silent.Round(time.Second))
 	}
 	return nil
+}
+
+// hurryEvery is how often writes that are refused can ask for a heartbeat.
+const hurryEvery = 2 * time.Second
+
+// hurry makes a heartbeat soon: the store may be back, the host awake, or its clock was set, and then no client is to wait for the next one.
+func (m *Member) hurry(now time.Time) {
+	if last := m.hurried.Load(); (last == nil || now.Sub(*last) >= hurryEvery) && m.hurried.CompareAndSwap(last, &now) {
+		m.Soon()
+	}
 }

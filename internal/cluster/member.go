@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type Member struct {
 	refused atomic.Pointer[error]
 	format  atomic.Pointer[format.Contract]
 	id      atomic.Pointer[string]
+	hurried atomic.Pointer[time.Time] // when a refused write last asked for a heartbeat
 
 	since time.Time // of who has the turn, from here on; zero: nothing was written yet
 	last  format.Stored[beat]
@@ -77,20 +79,17 @@ func (m *Member) Join(ctx context.Context) error {
 
 // Run makes a heartbeat every fifteen seconds or so until ctx ends: each is one write and one read. Once an hour it removes what was forgotten.
 func (m *Member) Run(ctx context.Context) {
-	tidy := time.NewTimer(tidyEvery/4 + rand.N(tidyEvery/2)) //nolint:gosec // G404: jitter is no secret
-	defer tidy.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
+	beside.Go(func() { m.tidies(ctx) })
 	for {
 		next := time.NewTimer(Interval*4/5 + rand.N(Interval*2/5)) //nolint:gosec // G404: jitter is no secret
 		select {
 		case <-ctx.Done():
 			next.Stop()
 			return
-		case <-tidy.C:
-			tidy.Reset(tidyEvery*3/4 + rand.N(tidyEvery/2)) //nolint:gosec // G404: jitter is no secret
-			if err := Tidy(ctx, m.store); err != nil && ctx.Err() == nil {
-				m.log.WarnContext(ctx, "heartbeats of processes that are gone were not removed", "err", err)
-			}
-			continue // the timer begins anew, well within LostAfter
 		case <-next.C:
 		case <-m.soon:
 			next.Stop()
@@ -101,6 +100,23 @@ func (m *Member) Run(ctx context.Context) {
 		}
 		if m.refused.Load() != nil {
 			return
+		}
+	}
+}
+
+// tidies removes once an hour what was forgotten. That may take long, where much was or the store is slow: no heartbeat waits for it.
+func (m *Member) tidies(ctx context.Context) {
+	tidy := time.NewTimer(tidyEvery/4 + rand.N(tidyEvery/2)) //nolint:gosec // G404: jitter is no secret
+	defer tidy.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tidy.C:
+		}
+		tidy.Reset(tidyEvery*3/4 + rand.N(tidyEvery/2)) //nolint:gosec // G404: jitter is no secret
+		if err := Tidy(ctx, m.store); err != nil && ctx.Err() == nil {
+			m.log.WarnContext(ctx, "heartbeats of processes that are gone were not removed", "err", err)
 		}
 	}
 }
@@ -215,8 +231,9 @@ func (m *Member) write(ctx context.Context) error {
 }
 
 // Tidy removes the heartbeats of processes that have not been seen for a day, in two steps: they die, and a day later they go. Any process may do it,
-// at any time. It makes one list, and two requests for each step.
+// at any time. It makes one list, and two requests for each step. What cannot be read, because a later version wrote it, stays, and keeps nothing else.
 func Tidy(ctx context.Context, s format.Store) error {
+	var errs []error
 	for entry, err := range s.Records.List(ctx, format.PrefixReplicas, "") {
 		if err != nil {
 			return fmt.Errorf("cluster: list heartbeats: %w", err)
@@ -230,7 +247,8 @@ func Tidy(ctx context.Context, s format.Store) error {
 		case entry.Size != format.DeadSize && age > Forgotten:
 			b, err := format.Read[beat](ctx, s, entry.Key)
 			if err != nil {
-				return fmt.Errorf("cluster: remove a heartbeat: %w", err)
+				errs = append(errs, fmt.Errorf("cluster: remove a heartbeat: %w", err))
+				continue
 			}
 			if b.Version != entry.Version {
 				continue // it is alive, or gone
@@ -241,5 +259,5 @@ func Tidy(ctx context.Context, s format.Store) error {
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
