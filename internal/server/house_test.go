@@ -287,3 +287,19 @@ func TestARefusedStoreIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// keeper is a store that deletes nothing, as with credentials that may not, or one that is out of reach when a process ends.
+type keeper struct{ record.Store }
+
+func (keeper) Delete(context.Context, record.Key, record.Cond) error { return record.ErrUnavailable }
+
+// TestEndWithAHeartbeatThatStays: a server, or a command, that has done everything ends well, and says what stays.
+func TestEndWithAHeartbeatThatStays(t *testing.T) {
+	h := newHouse(t, keeper{recordmem.New(recordmem.Config{})}, datamem.New(datamem.Config{}), Storage{})
+	if err := h.s.stores[0].close(t.Context()); err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+	if got := h.log.having("WARN", "take this process for lost"); len(got) != 1 {
+		t.Errorf("it says %q", got)
+	}
+}

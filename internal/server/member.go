@@ -71,7 +71,8 @@ func (s *store) join(ctx context.Context, cfg cluster.Config, log *slog.Logger) 
 		}
 		return v
 	}
-	s.member = cluster.New(s.format(), cfg, log.With("store", s.name))
+	s.log = log.With("store", s.name)
+	s.member = cluster.New(s.format(), cfg, s.log)
 	err := s.member.Join(ctx)
 	s.records = s.member.Records()
 	return s.refusedIfNewer(err)
@@ -93,10 +94,7 @@ func (s *store) leave(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	if err := s.member.Leave(ctx); err != nil {
-		return fmt.Errorf("server: others will take this process for lost: %w", err)
-	}
-	return nil
+	return s.member.Leave(ctx)
 }
 
 // keepMember makes heartbeats, and looks for another secret, until ctx ends.

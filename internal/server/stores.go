@@ -58,6 +58,7 @@ type store struct {
 	live atomic.Pointer[Collection] // what a new configuration made of cfg.Collect; nil: it is as it was
 	halt context.CancelFunc         // ends the work beside requests for good, on a store that must not be used
 
+	log      *slog.Logger    // set with member
 	member   *cluster.Member // this process among those that write to it
 	calls    recent.Calls    // of records, in the last minute
 	features []format.Feature
@@ -68,7 +69,10 @@ func (s *store) close(ctx context.Context) error {
 	if s.registry != nil {
 		s.registry.Close()
 	}
-	errs := []error{s.leave(ctx)}
+	if err := s.leave(ctx); err != nil { // all that was to be done is done: the end is a clean one
+		s.log.WarnContext(ctx, "the heartbeat was not removed: others will take this process for lost", "err", err)
+	}
+	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())
 	}
