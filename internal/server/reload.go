@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,19 @@ func (s *Server) now() Config {
 		return *live
 	}
 	return s.cfg
+}
+
+// opening is the configuration that stores are opened by: that of now, but for their collectors. What is noted for them all the time, hints and pulls, is what
+// that of the start asks for, also when the stores are opened late: a later configuration may come back to it, and would find pulls that nobody noted.
+func (s *Server) opening() Config {
+	cfg := s.now()
+	cfg.Storage.Collect = s.cfg.Storage.Collect
+	cfg.SubPaths = maps.Clone(cfg.SubPaths)
+	for path, sub := range cfg.SubPaths {
+		sub.Collect = s.cfg.SubPaths[path].Collect
+		cfg.SubPaths[path] = sub
+	}
+	return cfg
 }
 
 // rules are what the store's collector goes by now.

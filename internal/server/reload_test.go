@@ -3,13 +3,16 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"holdfast/internal/collect/retain"
 	"holdfast/internal/observe/metrics"
 )
 
@@ -83,6 +86,44 @@ func TestReloadBeforeTheStoreIsOpen(t *testing.T) {
 	h.s.use(t.Context(), opened)
 	if got := h.get(http.MethodDelete, "/v2/a/manifests/latest", "").Code; got != http.StatusMethodNotAllowed {
 		t.Errorf("DELETE = %d", got)
+	}
+}
+
+// What the collector needs is noted from the start, also when a configuration that does not need it came before the store could be opened: the next may need it again.
+func TestRulesThatComeBackAfterALateOpening(t *testing.T) {
+	pulls := retain.Policies{{KeepTags: []retain.KeepTags{{Rules: retain.Rules{PulledWithin: time.Hour}}}}}
+	with := Collection{Enabled: true, Policies: pulls}
+	cfg := Config{Storage: Storage{Dir: t.TempDir(), Collect: with}, SubPaths: map[string]Storage{"/sub": {Dir: t.TempDir(), Collect: with}}}
+	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), health: newHealth(), metrics: metrics.New("test")}
+	s.begin(t.Context())
+	next := cfg
+	next.Storage.Collect = Collection{}
+	next.Storage.MaxBlobBytes = 3
+	next.SubPaths = map[string]Storage{"/sub": {Dir: cfg.SubPaths["/sub"].Dir}}
+	s.cfg.Host.Source.Load = func(context.Context) (Config, error) { return next, nil }
+	s.again(t.Context(), "test")
+	if err := s.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, st := range s.stores {
+			if st.pulls != nil {
+				_ = st.pulls.Close(context.Background())
+			}
+			_ = st.close(context.Background())
+		}
+	})
+	for _, st := range s.stores {
+		if st.rules().Enabled {
+			t.Errorf("%s is collected", st.path)
+		}
+	}
+	next = cfg
+	s.again(t.Context(), "test")
+	for _, st := range s.stores {
+		if !st.rules().Policies.NeedPullTimes() || st.pulls == nil || st.hints == nil {
+			t.Errorf("%s: goes by pulls: %t, notes pulls: %t, writes hints: %t", st.path, st.rules().Policies.NeedPullTimes(), st.pulls != nil, st.hints != nil)
+		}
 	}
 }
 

@@ -130,7 +130,7 @@ func mayComeBack(err error) bool {
 func (s *Server) open(ctx context.Context) error {
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	opened, err := openStores(openCtx, s.now(), s.asReplica(), s.budget, s.storeObservers(), s.log)
+	opened, err := openStores(openCtx, s.opening(), s.asReplica(), s.budget, s.storeObservers(), s.log)
 	if err != nil {
 		return err
 	}
