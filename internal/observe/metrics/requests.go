@@ -53,19 +53,10 @@ func (q *requests) all() []prometheus.Collector {
 	return []prometheus.Collector{q.count, q.took, q.in, q.out, q.inFlight, q.uploads}
 }
 
-// method is a request's method as a label: a client may send any word.
-func method(m string) string {
-	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		return m
-	}
-	return "other"
-}
-
 // Begin implements request.Observer.
 func (m *Metrics) Begin(ctx context.Context, req *request.Request, r *http.Request) (context.Context, func(request.Outcome)) {
 	q := &m.requests
-	route, method := req.Name, method(r.Method)
+	route, method := req.Name, request.Method(r.Method)
 	inFlight := q.inFlight.WithLabelValues(route)
 	inFlight.Inc()
 	upload := (route == "upload" || route == "uploads") && (method == http.MethodPost || method == http.MethodPatch || method == http.MethodPut)

@@ -130,7 +130,7 @@ func (h *handler) line(ctx context.Context, r *http.Request, req *Request, o *Ou
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", Clip(r.Method, 16)), slog.String("path", Clip(req.Path, 512)), slog.String("route", req.Name),
+		slog.String("method", Clip(r.Method, 16)), slog.String("path", req.ShownPath()), slog.String("route", req.Name),
 		slog.Int("status", o.Status), slog.Int64("bytes", o.Out), slog.Int64("bytes_in", o.In),
 		slog.Float64("duration_ms", float64(o.Took.Microseconds())/1000), slog.String("client", r.RemoteAddr),
 	}
@@ -148,6 +148,21 @@ func (h *handler) line(ctx context.Context, r *http.Request, req *Request, o *Ou
 	}
 	h.log.LogAttrs(context.WithoutCancel(ctx), level, "request", attrs...)
 }
+
+// Method is a request's method as a label, or in a name: a client may send any word, and so many of them.
+func Method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+// maxPath is how much of a path is logged and traced, in bytes.
+const maxPath = 512
+
+// ShownPath is the beginning of Route.Path, for logs and traces.
+func (r Route) ShownPath() string { return Clip(r.Path, maxPath) }
 
 // Clip returns the beginning of a text that a client chose, at most limit bytes of it, in whole characters.
 func Clip(s string, limit int) string {

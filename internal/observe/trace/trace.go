@@ -127,7 +127,7 @@ func (q *quiet) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 
 // Begin implements request.Observer.
 func (t *Tracer) Begin(ctx context.Context, req *request.Request, r *http.Request) (context.Context, func(request.Outcome)) {
-	ctx, span := t.tracer.Start(t.context.Extract(ctx, propagation.HeaderCarrier(r.Header)), r.Method+" "+req.Name, trace.WithSpanKind(trace.SpanKindServer))
+	ctx, span := t.tracer.Start(t.context.Extract(ctx, propagation.HeaderCarrier(r.Header)), request.Method(r.Method)+" "+req.Name, trace.WithSpanKind(trace.SpanKindServer))
 	if id := span.SpanContext(); id.HasTraceID() {
 		req.Trace = id.TraceID().String()
 	}
@@ -135,7 +135,7 @@ func (t *Tracer) Begin(ctx context.Context, req *request.Request, r *http.Reques
 		return ctx, func(request.Outcome) { span.End() }
 	}
 	span.SetAttributes(
-		attribute.String("http.request.method", r.Method), attribute.String("http.route", req.Name), attribute.String("url.path", req.Path),
+		attribute.String("http.request.method", request.Method(r.Method)), attribute.String("http.route", req.Name), attribute.String("url.path", req.ShownPath()),
 		attribute.String("client.address", r.RemoteAddr), attribute.String("holdfast.request", req.ID),
 		attribute.String("user_agent.original", request.Clip(r.UserAgent(), 128)),
 	)

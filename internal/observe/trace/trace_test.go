@@ -156,6 +156,27 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// TestLongSpans: a client chooses neither the names of spans nor how long they are, which are kept until they are sent.
+func TestLongSpans(t *testing.T) {
+	to := &receiver{}
+	srv := httptest.NewServer(to)
+	defer srv.Close()
+	tracer, err := trace.Open(t.Context(), trace.Config{Endpoint: srv.URL + "/v1/traces"}, noEnv, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/"+strings.Repeat("p", 30000), http.NoBody)
+	r.Method = strings.Repeat("M", 30000)
+	serve(t, tracer, r, 404)
+	closeNow(t, tracer)
+	if len(to.spans) != 3 || to.spans[2].GetName() != "other manifest" {
+		t.Fatalf("%d spans, the last is %.100s", len(to.spans), to.spans[len(to.spans)-1].GetName())
+	}
+	if n := proto.Size(to.spans[2]); n > 2000 {
+		t.Errorf("a span of %d bytes", n)
+	}
+}
+
 func hexOf(b []byte) string {
 	const digits = "0123456789abcdef"
 	var out []byte
