@@ -76,10 +76,11 @@ type Trouble struct {
 	Text string `json:"text"`
 }
 
-// ServeEvents answers with server-sent events until the client leaves or ending is closed: first a snapshot, whatever Last-Event-ID says, for the last one
+// ServeEvents answers with server-sent events until the client leaves, ending is closed, or admitted, which is asked now and then, says that the client may not
+// watch any more: first a snapshot, whatever Last-Event-ID says, for the last one
 // may have been another replica's; then what changes. It returns the status; 503 is one watcher too many, or a snapshot that there is not, and is left to the
 // caller to answer.
-func (d *Desk) ServeEvents(w http.ResponseWriter, r *http.Request, ending <-chan struct{}) (int, error) {
+func (d *Desk) ServeEvents(w http.ResponseWriter, r *http.Request, ending <-chan struct{}, admitted func() bool) (int, error) {
 	if d.watchers.Add(1) > mostWatchers {
 		d.watchers.Add(-1)
 		return http.StatusServiceUnavailable, fmt.Errorf("cluster: %d watch already at this replica", mostWatchers)
@@ -111,6 +112,9 @@ func (d *Desk) ServeEvents(w http.ResponseWriter, r *http.Request, ending <-chan
 			to.event(EventEnd, last.At, struct{}{})
 			return http.StatusOK, nil
 		case <-comment.C:
+			if !admitted() {
+				return http.StatusOK, nil // it is told why when it comes back
+			}
 			to.text(": still here\n\n")
 		case <-look.C:
 			now, err := d.View(ctx)

@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"holdfast/internal/api"
 	"holdfast/internal/cluster"
+	"holdfast/internal/grant"
 	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
 )
@@ -58,7 +60,7 @@ func (s *Server) answerCluster(w http.ResponseWriter, r *http.Request, ending <-
 		return nil
 	}
 	if r.URL.Path == eventsPath {
-		status, err := s.desk.ServeEvents(w, r, ending)
+		status, err := s.desk.ServeEvents(w, r, ending, func() bool { return !errors.Is(s.admit(r), grant.ErrRefused) })
 		if status == http.StatusServiceUnavailable {
 			api.WriteError(w, r, status, oci.Errorf(oci.Unavailable, "the registry's store is out of reach, or very many watch at this replica: try again"))
 		}

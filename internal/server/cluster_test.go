@@ -254,6 +254,40 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// TestWatchEndsWithTheToken: who watches is let go when the token ends, and when it is revoked.
+func TestWatchEndsWithTheToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := inMemory(t, Storage{})
+		for _, after := range []struct {
+			what string
+			end  func()
+		}{
+			{"it was revoked", func() {
+				if _, err := h.registry().RotateSecret(t.Context(), true); err != nil {
+					t.Error(err)
+				}
+			}},
+			{"an hour", func() { time.Sleep(time.Hour) }},
+		} {
+			ctx, leave := context.WithCancel(t.Context())
+			w := h.watch(ctx, nil)
+			if kind, _ := w.next(t); kind != cluster.EventSnapshot {
+				t.Fatalf("first comes %q", kind)
+			}
+			go func() { _, _ = io.Copy(io.Discard, scannerReader{w.lines}) }()
+			after.end()
+			time.Sleep(time.Minute)
+			select {
+			case <-w.ended:
+			default:
+				t.Errorf("it goes on after %s", after.what)
+			}
+			leave()
+			<-w.ended
+		}
+	})
+}
+
 // TestManyWatch: watchers cost no more than one, there is a bound, and one that leaves makes room.
 func TestManyWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
