@@ -123,7 +123,7 @@ func run(t *testing.T, m *cluster.Member) (stop func()) {
 
 func look(t *testing.T, s record.Store) cluster.View {
 	t.Helper()
-	v, err := cluster.NewViewer([]cluster.Source{{Path: "/", Records: values(s), Collects: true}}).Look(t.Context())
+	v, err := cluster.NewViewer([]cluster.Source{{Path: "/", Records: values(s), Collects: func() bool { return true }}}).Look(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestCost(t *testing.T) {
 			process(t, s, "v1", nil)
 		}
 		s.take()
-		viewer := cluster.NewViewer([]cluster.Source{{Path: "/", Records: values(s)}})
+		viewer := cluster.NewViewer([]cluster.Source{{Path: "/", Records: values(s), Collects: func() bool { return false }}})
 		for i, reads := range []int{3 + 4, 4} {
 			if _, err := viewer.Look(t.Context()); err != nil {
 				t.Fatal(err)

@@ -128,7 +128,7 @@ type Scrubbed struct {
 type Source struct {
 	Path     string // "/", or the sub-path with a slash before it
 	Records  format.Store
-	Collects bool             // gc is on for it
+	Collects func() bool      // whether gc is on for it, which a new configuration may change
 	Features []format.Feature // that are known here
 }
 
@@ -238,7 +238,7 @@ func (s Source) look(ctx context.Context, all []seen) Store {
 	ask("collector", func() error {
 		status, err := collect.StatusOf(ctx, s.Records)
 		if err == nil {
-			out.Collector = collector(status, s.Collects)
+			out.Collector = collector(status, s.Collects())
 		}
 		return err
 	})

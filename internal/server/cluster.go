@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/grant"
 	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
+	"holdfast/internal/record"
 )
 
 // The endpoints of the cluster's view. No repository has such a name.
@@ -24,7 +25,7 @@ const (
 func newDesk(stores []*store) *cluster.Desk {
 	var sources []cluster.Source
 	for _, st := range stores {
-		sources = append(sources, cluster.Source{Path: st.path, Records: st.format(), Collects: st.cfg.Collect.Enabled, Features: st.features})
+		sources = append(sources, cluster.Source{Path: st.path, Records: st.format(), Collects: func() bool { return st.rules().Enabled }, Features: st.features})
 	}
 	name := func() string { return "" }
 	if m := stores[0].member; m != nil {
@@ -99,6 +100,9 @@ func askView(ctx context.Context, dir string) (cluster.View, error) {
 		return v, err
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return v, fmt.Errorf("server: the server of %s cannot look at its cluster now: %w", dir, record.ErrUnavailable)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return v, fmt.Errorf("server: the server of %s does not tell how its cluster is: %s", dir, resp.Status)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -113,13 +114,24 @@ func TestRulesThatComeBackAfterALateOpening(t *testing.T) {
 			_ = st.close(context.Background())
 		}
 	})
-	for _, st := range s.stores {
-		if st.rules().Enabled {
-			t.Errorf("%s is collected", st.path)
+	shown := func() (collected []bool) {
+		v, err := newDesk(s.stores).View(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, st := range v.Stores {
+			collected = append(collected, st.Collector.Enabled)
+		}
+		return collected
+	}
+	if got := shown(); !slices.Equal(got, []bool{false, false}) {
+		t.Errorf("collected: %v, where gc is off", got)
 	}
 	next = cfg
 	s.again(t.Context(), "test")
+	if got := shown(); !slices.Equal(got, []bool{true, true}) {
+		t.Errorf("collected: %v, where gc is on again", got)
+	}
 	for _, st := range s.stores {
 		if !st.rules().Policies.NeedPullTimes() || st.pulls == nil || st.hints == nil {
 			t.Errorf("%s: goes by pulls: %t, notes pulls: %t, writes hints: %t", st.path, st.rules().Policies.NeedPullTimes(), st.pulls != nil, st.hints != nil)

@@ -71,7 +71,7 @@ func openLook(ctx context.Context, cfg Config, log *slog.Logger) (look Look, don
 		if err := st.openToLook(ctx, log); err != nil {
 			return err
 		}
-		sources = append(sources, cluster.Source{Path: path, Records: st.format(), Collects: storage.Collect.Enabled, Features: cfg.Features})
+		sources = append(sources, cluster.Source{Path: path, Records: st.format(), Collects: func() bool { return storage.Collect.Enabled }, Features: cfg.Features})
 		return nil
 	}
 	err = add("/", cfg.Storage)
