@@ -275,6 +275,30 @@ func TestForgotten(t *testing.T) {
 	})
 }
 
+// undeletable is a store of credentials that may not delete.
+type undeletable struct{ record.Store }
+
+func (undeletable) Delete(_ context.Context, key record.Key, _ record.Cond) error {
+	return errors.New("denied: " + string(key))
+}
+
+// TestLeaveWithoutDeletes: who may not delete leaves all the same, and is not taken for lost.
+func TestLeaveWithoutDeletes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New(mem.Config{})
+		m := process(t, undeletable{s}, "v1", nil)
+		if err := errors.Join(m.Leave(t.Context()), m.Leave(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if got := states(look(t, s)); len(got) != 0 {
+			t.Errorf("after it left: %v", got)
+		}
+		if err := write(t.Context(), m.Records()); !errors.Is(err, record.ErrUnavailable) {
+			t.Errorf("it writes on: %v", err)
+		}
+	})
+}
+
 // TestTidyGoesOn: a heartbeat that a later version wrote does not keep the others.
 func TestTidyGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -131,7 +131,7 @@ func (m *Member) Soon() {
 	}
 }
 
-// Leave removes the heartbeat, with one request, once nothing writes to Records any more: what does is refused. It may be called twice, and
+// Leave removes the heartbeat, with one request, or two where nothing may be deleted, once nothing writes to Records any more: what does is refused. It may be called twice, and
 // without Join. When it fails the process is seen as lost for a day.
 func (m *Member) Leave(ctx context.Context) error {
 	m.alive.Store(nil)
@@ -147,10 +147,26 @@ func (m *Member) Leave(ctx context.Context) error {
 	}
 	// Without a condition: only this process writes the key, and does not any more.
 	if err := m.store.Records.Delete(ctx, format.ReplicaKey(m.ID()), record.Always()); err != nil {
-		return fmt.Errorf("cluster: leave: %w", err)
+		if dying := m.die(ctx); dying != nil {
+			return fmt.Errorf("cluster: leave: %w", errors.Join(err, dying))
+		}
 	}
 	m.since = time.Time{}
 	return nil
+}
+
+// die makes the heartbeat dead, where the credentials may not delete: whoever may removes it a day later.
+func (m *Member) die(ctx context.Context) error {
+	now, err := format.Write(ctx, m.store, format.ReplicaKey(m.ID()), m.last, tombstone(m.host, os.Getpid()), nil, false)
+	if format.IsConflict(err) && !now.Is(format.Live) {
+		return nil // it is gone: only the answer was lost
+	}
+	return err
+}
+
+// tombstone is a heartbeat that is dead, of a process on a host.
+func tombstone(host string, pid int) beat {
+	return format.Killed(beat{Host: host[:min(len(host), 64)], PID: pid})
 }
 
 func (m *Member) take(ctx context.Context) (done func(), err error) {
@@ -253,8 +269,7 @@ func Tidy(ctx context.Context, s format.Store) error {
 			if b.Version != entry.Version {
 				continue // it is alive, or gone
 			}
-			dead := format.Killed(beat{Host: b.Head.Host[:min(len(b.Head.Host), 64)], PID: b.Head.PID})
-			if _, err := format.Write(ctx, s, entry.Key, b, dead, nil, false); err != nil && !format.IsConflict(err) {
+			if _, err := format.Write(ctx, s, entry.Key, b, tombstone(b.Head.Host, b.Head.PID), nil, false); err != nil && !format.IsConflict(err) {
 				return fmt.Errorf("cluster: remove a heartbeat: %w", err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -288,14 +289,26 @@ func TestARefusedStoreIsLeftAlone(t *testing.T) {
 	})
 }
 
-// keeper is a store that deletes nothing, as with credentials that may not, or one that is out of reach when a process ends.
-type keeper struct{ record.Store }
+// ending is a store that is out of reach when a process ends.
+type ending struct {
+	record.Store
+	gone *atomic.Bool
+}
 
-func (keeper) Delete(context.Context, record.Key, record.Cond) error { return record.ErrUnavailable }
+func (e ending) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (record.Stamp, error) {
+	if e.gone.Load() {
+		return record.Stamp{}, record.ErrUnavailable
+	}
+	return e.Store.Put(ctx, key, value, cond)
+}
+
+func (ending) Delete(context.Context, record.Key, record.Cond) error { return record.ErrUnavailable }
 
 // TestEndWithAHeartbeatThatStays: a server, or a command, that has done everything ends well, and says what stays.
 func TestEndWithAHeartbeatThatStays(t *testing.T) {
-	h := newHouse(t, keeper{recordmem.New(recordmem.Config{})}, datamem.New(datamem.Config{}), Storage{})
+	var gone atomic.Bool
+	h := newHouse(t, ending{recordmem.New(recordmem.Config{}), &gone}, datamem.New(datamem.Config{}), Storage{})
+	gone.Store(true)
 	if err := h.s.stores[0].close(t.Context()); err != nil {
 		t.Errorf("it ends with %v", err)
 	}
