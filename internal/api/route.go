@@ -37,8 +37,11 @@ var routeNames = [...]string{
 	endpointUpload: "upload", endpointManifest: "manifest", endpointTags: "tags", endpointReferrers: "referrers",
 }
 
-// shownID is how much of an upload's id is logged: whoever has all of it can go on with the upload.
-const shownID = 16
+// shownID is how much of an upload's id, which follows uploadsPart, is logged: whoever has all of it can go on with the upload.
+const (
+	shownID     = 16
+	uploadsPart = "/blobs/uploads/"
+)
 
 // RouteOf says, to those who watch, what the path of a request means.
 func RouteOf(r *http.Request) request.Route {
@@ -50,9 +53,11 @@ func RouteOf(r *http.Request) request.Route {
 			out.Repository = string(repo)
 		}
 	}
-	if rt.endpoint == endpointUpload {
-		head, id := path[:strings.LastIndexByte(path, '/')+1], rt.last
-		out.Path = head + id[:min(len(id), shownID)] + "…"
+	if rt.endpoint == endpointUpload || rt.endpoint == endpointNone { // also a path that is no upload's by a slash too many
+		if i := strings.Index(path, uploadsPart); i >= 0 {
+			i += len(uploadsPart)
+			out.Path = path[:min(len(path), i+shownID)] + "…"
+		}
 	}
 	return out
 }
