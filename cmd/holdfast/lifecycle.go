@@ -22,8 +22,16 @@ const (
 // registrySocket is the name of the socket to serve at, where systemd hands over several.
 const registrySocket = "registry"
 
-// host is what this process gives to the server. The file of args is watched until ctx ends.
-func host(ctx context.Context, args []string, started config.Log, level *slog.LevelVar, log *slog.Logger) (server.Host, error) {
+// fingerprint is of the file of args, as long as it is the same.
+func fingerprint(args []string) [32]byte {
+	if len(args) == 0 {
+		return [32]byte{}
+	}
+	return config.Fingerprint(args[0], os.LookupEnv)
+}
+
+// host is what this process gives to the server. The file of args is watched until ctx ends; seen is its fingerprint from before it was loaded.
+func host(ctx context.Context, args []string, seen [32]byte, started config.Log, level *slog.LevelVar, log *slog.Logger) (server.Host, error) {
 	var h server.Host
 	var err error
 	if h.Notifier, err = systemd.FromEnv(os.LookupEnv, os.Getpid()); err != nil {
@@ -64,16 +72,16 @@ func host(ctx context.Context, args []string, started config.Log, level *slog.Le
 		return next, nil
 	}}
 	hangups := hangups() // before anybody is told that the service runs: until then SIGHUP ends it
-	go watch(ctx, hangups, changed, func() [32]byte { return config.Fingerprint(args[0], os.LookupEnv) })
+	go watch(ctx, hangups, changed, seen, func() [32]byte { return fingerprint(args) })
 	return h, nil
 }
 
 // watch sends why the configuration is to be read again: SIGHUP, or other bytes in one of its files, for which it looks itself because no
-// notification of the kernel's sees the swapped links of Kubernetes and every network file system.
-func watch(ctx context.Context, hangups <-chan os.Signal, changed chan<- string, look func() [32]byte) {
+// notification of the kernel's sees the swapped links of Kubernetes and every network file system. seen are the bytes from before they were read for the first time: what
+// comes between is a change.
+func watch(ctx context.Context, hangups <-chan os.Signal, changed chan<- string, seen [32]byte, look func() [32]byte) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	seen := look()
 	for {
 		why := "SIGHUP"
 		select {

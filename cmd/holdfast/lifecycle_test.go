@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -166,6 +168,26 @@ func TestLifecycle(t *testing.T) {
 }
 
 // Signs of life are given for the process that systemd watches, not for a child of it.
+// TestChangeAtTheStart: a file that changes after it was loaded and before it is watched is loaded again.
+func TestChangeAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		changed := make(chan string)
+		go watch(ctx, nil, changed, [32]byte{1}, func() [32]byte { return [32]byte{2} })
+		select {
+		case <-changed:
+		case <-time.After(time.Minute):
+			t.Fatal("nobody noticed")
+		}
+		select {
+		case why := <-changed:
+			t.Errorf("it is loaded once more: %s", why)
+		case <-time.After(time.Minute):
+		}
+	})
+}
+
 func TestWatchdogOfAnotherProcess(t *testing.T) {
 	m := newManager(t)
 	cmd := command(t, self(t), "serve", configFile(t, "127.0.0.1:0", t.TempDir(), ""))

@@ -36,6 +36,7 @@ func newServe() *cobra.Command {
 }
 
 func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io.Writer) (err error) {
+	seen := fingerprint(args)
 	cfg, report, err := load(args)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 		return err
 	}
 	serverConfig.ExitIfUnavailable = exitIfUnavailable
-	if serverConfig.Host, err = host(ctx, args, cfg.Log, &level, log); err != nil {
+	if serverConfig.Host, err = host(ctx, args, seen, cfg.Log, &level, log); err != nil {
 		return err
 	}
 	living, stop := context.WithCancel(context.WithoutCancel(ctx)) // longer than ctx: a drain that hangs is worth a look
