@@ -75,6 +75,7 @@ type beat struct {
 	Format  int       `json:"format"` // the version of the format that it reads and writes
 	Knows   []string  `json:"knows"`  // and the features
 	Since   time.Time `json:"since"`  // when it joined
+	Grace   int64     `json:"grace"`  // format.Ages.Grace by which it keeps what has just become useless, in seconds
 	Vitals  Vitals    `json:"vitals"`
 }
 

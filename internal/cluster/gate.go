@@ -63,11 +63,25 @@ func (m *Member) mayWrite() error {
 		return fmt.Errorf("this process has not joined the others over the store")
 	}
 	now := time.Now()
-	if silent := max(now.Sub(*began), now.Round(0).Sub(began.Round(0))); silent >= StopAfter {
+	if silent := silence(now, *began); silent >= StopAfter {
 		m.hurry(now)
 		return fmt.Errorf("this process could not renew its heartbeat for %s: it writes no more until it can", silent.Round(time.Second))
 	}
 	return nil
+}
+
+// silence is the longer of what the monotonic clock and the wall clock say has passed.
+func silence(now, since time.Time) time.Duration {
+	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
+}
+
+// Silent is how long ago the last heartbeat began that came to its end: at StopAfter writes are refused. 0 before Join and after Leave.
+func (m *Member) Silent() time.Duration {
+	began := m.alive.Load()
+	if began == nil {
+		return 0
+	}
+	return silence(time.Now(), *began)
 }
 
 // hurryEvery is how often writes that are refused can ask for a heartbeat.

@@ -223,7 +223,7 @@ func (m *Member) write(ctx context.Context) error {
 	if m.since.IsZero() {
 		m.since = m.store.Records.Now().UTC().Truncate(time.Millisecond)
 	}
-	head := beat{Host: m.host, PID: os.Getpid(), Role: m.cfg.Role, Program: m.cfg.Version, Format: format.Version, Knows: []string{}, Since: m.since, Vitals: m.cfg.Vitals()}
+	head := beat{Host: m.host, PID: os.Getpid(), Role: m.cfg.Role, Program: m.cfg.Version, Format: format.Version, Knows: []string{}, Since: m.since, Grace: int64(m.store.Ages.Grace.Seconds()), Vitals: m.cfg.Vitals()}
 	head.State = format.Live
 	for _, f := range m.cfg.Features {
 		head.Knows = append(head.Knows, f.Name)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func problems(v View) []Problem {
 
 func (f *finder) service() {
 	ready := 0
-	versions := map[string]bool{}
+	versions, graces := map[string]bool{}, map[int64]bool{}
 	for _, r := range f.view.Replicas {
 		if r.Role == Replica && r.State == Ready {
 			ready++
@@ -69,9 +70,19 @@ func (f *finder) service() {
 		if r.Role == Replica && r.State != Lost {
 			versions[r.Version] = true
 		}
+		if r.State != Lost && r.GraceSeconds > 0 {
+			graces[r.GraceSeconds] = true
+		}
 	}
 	if ready == 0 {
 		f.add(Wrong, "none-ready", "", "no replica is ready: clients are not served")
+	}
+	if len(graces) > 1 {
+		var each []string
+		for _, g := range slices.Sorted(maps.Keys(graces)) {
+			each = append(each, (time.Duration(g) * time.Second).String())
+		}
+		f.add(Wrong, "grace-differs", "", "gcDelay is not the same everywhere (%s): one collects what another has just said exists", strings.Join(each, ", "))
 	}
 	if len(versions) > 1 {
 		f.add(Note, "versions-differ", "", "%d versions run at once: a rolling upgrade is under way, or was left half-way", len(versions))

@@ -65,6 +65,14 @@ func TestProblems(t *testing.T) {
 		{"few errors", func(v *View) { v.Replicas[0].Requests.ServerErrors, v.Replicas[0].Store.Failed = 4, 9 }, nil},
 		{"errors of few requests", func(v *View) { v.Replicas[0].Requests = Requests{Total: 19, ServerErrors: 19} }, nil},
 		{"a clock", func(v *View) { v.Replicas[0].ClockOffsetSeconds = -61 }, []string{"wrong clock"}},
+		{"another gcDelay", func(v *View) {
+			v.Replicas[0].GraceSeconds = 3600
+			v.Replicas = append(v.Replicas, ready("b", func(r *Peer) { r.GraceSeconds = 86400 }))
+		}, []string{"wrong grace-differs"}},
+		{"another gcDelay, of one that is gone", func(v *View) {
+			v.Replicas[0].GraceSeconds = 3600
+			v.Replicas = append(v.Replicas, ready("b", func(r *Peer) { lost(2 * time.Hour)(r); r.GraceSeconds = 86400 }))
+		}, []string{"note replica-lost"}},
 		{"damage", func(v *View) { v.Stores[0].Scrub.Damaged = 1 }, []string{"wrong damaged"}},
 		{"a pass failed", func(v *View) { v.Stores[0].Collector.Last.Failed = "gone" }, []string{"wrong collector-failed"}},
 		{"no pass for long", func(v *View) { v.Stores[0].Collector.Ended = at.Add(-49 * time.Hour) }, []string{"wrong collector-late"}},

@@ -45,6 +45,8 @@ type Peer struct {
 	InFlight int64     `json:"inFlight"`
 	Requests Requests  `json:"requests"`
 	Store    Answers   `json:"store"`
+	// GraceSeconds is for how long it keeps what has just become useless: gcDelay, which must be the same at all.
+	GraceSeconds int64 `json:"graceSeconds"`
 	// ClockOffsetSeconds is how far the store's clock is ahead of the host's, to a second or two.
 	ClockOffsetSeconds float64 `json:"clockOffsetSeconds"`
 }
@@ -198,6 +200,7 @@ func (b seen) shown(at time.Time) Peer {
 		ID: b.id, Host: b.Host, PID: b.PID, Role: b.Role, Version: b.Program, Format: b.Format, Features: b.Knows, Address: b.Vitals.Address,
 		State: b.Vitals.State, Why: b.Vitals.Why, Since: b.Since, Seen: b.Modified, InFlight: b.Vitals.InFlight, Requests: Requests(b.Vitals.Requests),
 		Store:              Answers{Total: b.Vitals.Store.Total, Failed: b.Vitals.Store.Failed, P50Ms: ms(b.Vitals.Store.P50), P99Ms: ms(b.Vitals.Store.P99)},
+		GraceSeconds:       b.Grace,
 		ClockOffsetSeconds: b.Vitals.ClockOffset.Round(time.Millisecond).Seconds(),
 	}
 	if at.Sub(b.Modified) > LostAfter {

@@ -99,6 +99,9 @@ func (s *Server) route(r *http.Request) request.Route {
 func (s *Server) show(st *store) {
 	s.metrics.Store(st.path, st.hints, &st.scrubbed)
 	s.metrics.Memories(st.path, st.registry.Memories())
+	if st.member != nil {
+		s.metrics.Heartbeat(st.path, st.member.Silent)
+	}
 	if st.client != nil {
 		s.metrics.Silent(st.path, st.client.Silent)
 	} else if st.cfg.Dir != "" {

@@ -63,7 +63,10 @@ func (m *Metrics) Pass(store string, r *collect.Report) {
 // Store shows what is counted for a store: its hints, nil for none, and its scrub. It is called once for each.
 func (m *Metrics) Store(store string, hints *collect.Hints, scrubbed *scrub.Counters) {
 	if hints != nil {
-		m.gc.passes.WithLabelValues(store, yes(false), yes(true)) // so that a store without a pass has one that counts none
+		for _, full := range []bool{false, true} { // so that an increase from none can be seen
+			m.gc.passes.WithLabelValues(store, yes(full), yes(true))
+			m.gc.passes.WithLabelValues(store, yes(full), yes(false))
+		}
 		m.registry.MustRegister(
 			counter("holdfast_gc_hints_written_total", "Hints for the collector that were written.", store, hints.Written),
 			counter("holdfast_gc_hints_dropped_total",

@@ -66,6 +66,14 @@ func (m *Metrics) Silent(store string, silent func() bool) {
 	}, func() float64 { return number(silent()) }))
 }
 
+// Heartbeat shows how old the replica's last heartbeat over a store is.
+func (m *Metrics) Heartbeat(store string, age func() time.Duration) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "holdfast_heartbeat_age_seconds", Help: "How long ago the replica's last heartbeat over a store began that came to its end: at 300 it writes no more.",
+		ConstLabels: prometheus.Labels{"store": store},
+	}, func() float64 { return age().Seconds() }))
+}
+
 // Disk shows how full the disk of a store in a directory is; nothing while space says that it cannot be told.
 func (m *Metrics) Disk(store string, space func() (free, size uint64, ok bool)) {
 	labels := prometheus.Labels{"store": store}
