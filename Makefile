@@ -58,7 +58,7 @@ REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
 .PHONY: image
 image: ## the container image for amd64 and arm64, as an OCI layout in bin/image; KEY=key.pem signs it, REFERENCE=host/name is where it will be
-	go run ./build/image -out bin/image -version $(VERSION) -revision '$(REVISION)' -created $(CREATED) $(if $(KEY),-key $(KEY)) $(if $(REFERENCE),-reference $(REFERENCE))
+	go run ./build/image -out bin/image -tags $(TAGS) -version $(VERSION) -revision '$(REVISION)' -created $(CREATED) $(if $(KEY),-key $(KEY)) $(if $(REFERENCE),-reference $(REFERENCE))
 
 .PHONY: image-test
 image-test: ## two builds are one digest; pushed to three replicas, pulled and run by podman; 3 minutes
