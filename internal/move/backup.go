@@ -79,7 +79,11 @@ func (b *backup) run(ctx context.Context, stores []Store, cfg BackupConfig, tell
 		newest = snapshots[len(snapshots)-1]
 	}
 	if b.before, err = b.layout.repositories(newest); err != nil {
-		return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b.problem(Problem{Err: err.Error() + ": nothing can be restored from it. The new snapshot does not need it"})
+		b.before = map[oci.Repository]oci.Descriptor{}
 	}
 	begun := stores[0].Records.Records.Now()
 	defer b.telling(ctx, tell)()
@@ -189,6 +193,12 @@ func (b *backup) repository(ctx context.Context, s Store, id string, repo oci.Re
 		return err
 	}
 	old, known := b.before[repo]
+	if known {
+		// One that is damaged is no more than not there: the repository is looked at as if it were new, and its index written again.
+		if known, err = b.layout.intact(ctx, old.Digest, old.Size); err != nil {
+			return err
+		}
+	}
 	same := known && !b.verify && old.Annotations[noteState] == seen.state
 	b.count(func(r *Report) {
 		if r.Repositories++; same {

@@ -252,7 +252,7 @@ func (l *Layout) WriteIndexBlob(ctx context.Context, index v1.Index) (oci.Descri
 		return oci.Descriptor{}, fmt.Errorf("move: write an index: %w", err)
 	}
 	desc := oci.Descriptor{MediaType: v1.MediaTypeImageIndex, Digest: digest.FromBytes(body), Size: int64(len(body))}
-	there, err := l.Has(desc.Digest, desc.Size)
+	there, err := l.intact(ctx, desc.Digest, desc.Size) // a damaged one is written again: nothing can be restored by it
 	if err != nil || there {
 		return desc, err
 	}
