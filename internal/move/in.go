@@ -47,6 +47,9 @@ func bringIn(ctx context.Context, t *tally, to registry.Registry, from Source, c
 	if err != nil {
 		return &t.report, err
 	}
+	if len(names) == 0 && t.report.Do == OpImport {
+		t.problem(Problem{Err: "there is no repository in the source: is it the right directory?"})
+	}
 	if len(cfg.Only) > 0 {
 		for _, name := range cfg.Only {
 			if !slices.Contains(names, name) {

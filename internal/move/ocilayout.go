@@ -32,12 +32,14 @@ func (s *layoutSource) Repositories(context.Context) ([]string, error) {
 	}
 	s.entries, s.problems = map[string][]Entry{}, map[string][]Problem{}
 	var names []string
+	seen := map[string]bool{}
 	for _, desc := range index.Manifests {
 		repository, tag := s.split(desc.Annotations[RefName])
 		if repository == "" {
 			return nil, fmt.Errorf("move: the name %q in the layout says no repository: give one with --repository", desc.Annotations[RefName])
 		}
-		if !slices.Contains(names, repository) {
+		if !seen[repository] {
+			seen[repository] = true
 			names = append(names, repository)
 		}
 		e, p := entryOf(repository, tag, desc)

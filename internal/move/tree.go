@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 )
 
 // Tree is the storage of another registry, read only: files under names with slashes, in a directory or a bucket. Nobody may write to it
@@ -30,37 +31,80 @@ type File struct {
 // Dir is a Tree of a directory.
 type Dir string
 
-// Files implements Tree.
+// Files implements Tree. Symbolic links are followed, those to folders too: storage that outgrew its disk is spread by them. One that leads nowhere is an
+// error, for what it should lead to may be a disk that is not mounted; one that leads to a folder that it is in is left out.
 func (d Dir) Files(ctx context.Context, folder string) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
-		root := filepath.Join(string(d), filepath.FromSlash(folder))
-		err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) && name == root {
-				return nil
-			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			info, err := os.Stat(name) // through symbolic links: blobs of layouts may be some
-			if err != nil || !info.Mode().IsRegular() {
-				return nil //nolint:nilerr // a link to nothing, or a socket: whoever needs it finds it missing
-			}
-			rel, err := filepath.Rel(string(d), name)
-			if err != nil {
-				return err
-			}
-			if !yield(File{filepath.ToSlash(rel), info.Size()}, nil) {
-				return fs.SkipAll
-			}
-			return nil
-		})
+		dir, err := filepath.EvalSymlinks(filepath.Join(string(d), filepath.FromSlash(folder)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		w := &dirWalk{ctx: ctx, yield: yield}
+		if err == nil {
+			err = w.folder(dir, folder, nil)
+		}
 		if err != nil {
-			yield(File{}, fmt.Errorf("move: look into %s: %w", root, err))
+			yield(File{}, fmt.Errorf("move: look into %s: %w", d, err))
 		}
 	}
+}
+
+// dirWalk yields the files of a directory.
+type dirWalk struct {
+	ctx     context.Context //nolint:containedctx // rules one walk
+	yield   func(File, error) bool
+	stopped bool // nobody wants more
+}
+
+// maxLinks is how many links to folders may be within each other.
+const maxLinks = 8
+
+// folder yields what is below dir, a path without links, by names that begin with name. links are the folders of the links that led here.
+func (w *dirWalk) folder(dir, name string, links []string) error {
+	return filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = w.ctx.Err()
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		called := path.Join(name, filepath.ToSlash(rel))
+		switch {
+		case info.IsDir():
+			err = w.link(file, called, append(slices.Clone(links), filepath.Dir(file)))
+		case info.Mode().IsRegular(): // a socket is no file of a registry
+			w.stopped = !w.yield(File{called, info.Size()}, nil)
+		}
+		if w.stopped {
+			return fs.SkipAll
+		}
+		return err
+	})
+}
+
+// link yields what is in the folder that a link leads to.
+func (w *dirWalk) link(file, name string, links []string) error {
+	dir, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return err
+	}
+	if len(links) > maxLinks {
+		return fmt.Errorf("%s is a link within %d others", file, maxLinks)
+	}
+	for _, from := range links {
+		if rel, err := filepath.Rel(dir, from); err == nil && filepath.IsLocal(rel) {
+			return nil // it is on the way to itself
+		}
+	}
+	return w.folder(dir, name, links)
 }
 
 // Open implements Tree.
