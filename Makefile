@@ -71,9 +71,9 @@ chart: ## lint and render the Helm chart, check it against Kubernetes' schemas a
 	go test -count=1 ./test/chart
 
 .PHONY: manifests
-manifests: ## write deploy/kubernetes and the chart's golden files anew
+manifests: ## write deploy/kubernetes, the chart's alerts and its golden files anew
 	scripts/tools.sh chart
-	go test -count=1 ./test/chart -run 'TestRender|TestManifests' -update
+	go test -count=1 ./test/chart -run 'TestAlerts|TestRender|TestManifests' -update
 
 .PHONY: kubernetes
 kubernetes: build ## a real one-node Kubernetes: install, update, kill, scale and rotate keys under load; by hand, root, 7 minutes once to build

@@ -45,6 +45,7 @@ var update = flag.Bool("update", false, "write the golden files, and the manifes
 const (
 	chart     = "../../deploy/helm/holdfast"
 	manifests = "../../deploy/kubernetes/holdfast.yaml"
+	alerts    = "../../deploy/observe/rules.yml"
 )
 
 // values are the files of testdata/values, by name.
@@ -66,6 +67,43 @@ func TestLint(t *testing.T) {
 		if _, err := helm(t, "lint", "--strict", "--quiet", "--kube-version", "v1.34.4", chart, "-f", file); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// The chart has a copy of the alert rules, for a chart is packed without what lies beside it; its PrometheusRule has them all. Before TestRender, which shows them.
+func TestAlerts(t *testing.T) {
+	rules, err := os.ReadFile(alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, chart+"/files/alerts.yaml", "# Made from deploy/observe/rules.yml by make manifests.\n"+string(rules))
+	var want map[string]any
+	if err := yaml.Unmarshal(rules, &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want["groups"], find(t, render(t, "--set", "prometheusRule.enabled=true"), "PrometheusRule")["spec"].(map[string]any)["groups"]); diff != "" {
+		t.Errorf("the rules in Kubernetes are others:\n%s", diff)
+	}
+}
+
+// What is scraped is where the configuration has metrics, and the job's name is one that the alert rules take, whatever the release is called.
+func TestMetricsAreScraped(t *testing.T) {
+	for _, c := range []struct{ set, kind, endpoints, port, path string }{
+		{"fullnameOverride=registry", "ServiceMonitor", "endpoints", "http", "/metrics"},
+		{"config.extensions.metrics.prometheus.path=/numbers", "ServiceMonitor", "endpoints", "http", "/numbers"},
+		{"config.http.adminAddress=0.0.0.0:9091", "PodMonitor", "podMetricsEndpoints", "admin", "/metrics"},
+		{"config.http.adminAddress=[::]:9091,config.extensions.metrics=null", "PodMonitor", "podMetricsEndpoints", "admin", "/metrics"},
+		{"config.http.adminAddress=:9091,config.extensions.metrics.enable=false", "PodMonitor", "podMetricsEndpoints", "admin", "/metrics"},
+	} {
+		text := render(t, "--set", "serviceMonitor.enabled=true", "--set", c.set)
+		endpoint := find(t, text, c.kind)["spec"].(map[string]any)[c.endpoints].([]any)[0].(map[string]any)
+		if endpoint["port"] != c.port || endpoint["path"] != c.path || !strings.Contains(fmt.Sprint(endpoint["relabelings"]), "holdfast/") {
+			t.Errorf("%s: %v", c.set, endpoint)
+		}
+		if c.port == "admin" && !strings.Contains(text, "containerPort: 9091\n") {
+			t.Errorf("%s: the pod does not show the port", c.set)
+		}
+		accept(t, text)
 	}
 }
 
@@ -178,6 +216,11 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"s3.accessKey=a":                              "s3.secretKey is needed",
 		"drain.delaySeconds=10s":                      "delaySeconds",
 		"serviceMonitor.interval=often":               "interval",
+		"serviceMonitor.enabled=true,config.extensions.metrics.enable=false":      "config.http.adminAddress",
+		"serviceMonitor.enabled=true,config.http.adminAddress=127.0.0.1:9090":     "config.http.adminAddress",
+		"serviceMonitor.enabled=true,config.http.adminAddress=localhost:9090":     "config.http.adminAddress",
+		"config.http.adminAddress=9090":               "adminAddress",
+		"config.http.adminAddress=:8080":              "adminAddress",
 	} {
 		_, err := helm(t, "template", "holdfast", chart, "--kube-version", "v1.34.4", "--set", set)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -209,7 +252,7 @@ func kubeconform(t *testing.T, text string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), bin, "-strict", "-summary", "-skip", "ServiceMonitor,PrometheusRule", "-schema-location", schemas.Location(schemaFolder))
+	cmd := exec.CommandContext(t.Context(), bin, "-strict", "-summary", "-skip", "ServiceMonitor,PodMonitor,PrometheusRule", "-schema-location", schemas.Location(schemaFolder))
 	cmd.Stdin = strings.NewReader(text)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -63,3 +63,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $config := mergeOverwrite (deepCopy .Values.config) (dict "http" $http) -}}
 {{- toPrettyJson $config -}}
 {{- end -}}
+
+{{/* The port of config.http.adminAddress; empty: there is none. */}}
+{{- define "holdfast.adminPort" -}}
+{{- with dig "http" "adminAddress" "" .Values.config -}}
+{{- regexFind "[0-9]+$" . -}}
+{{- end -}}
+{{- end -}}
