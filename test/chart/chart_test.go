@@ -185,6 +185,36 @@ func TestGraceIsLongerThanTheDrain(t *testing.T) {
 	}
 }
 
+// Names have at most 63 letters where Kubernetes says so, however long the release's and the overrides are.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("a", 80)
+	for _, set := range []string{"fullnameOverride=" + long, "nameOverride=" + long} {
+		accept(t, render(t, "--set", set, "--set", "s3.accessKey=a,s3.secretKey=b"))
+		for _, kind := range []string{"Service", "Deployment"} {
+			meta := find(t, render(t, "--set", set), kind)["metadata"].(map[string]any)
+			for _, name := range append([]any{meta["name"]}, meta["labels"].(map[string]any)["app.kubernetes.io/name"]) {
+				if n := len(name.(string)); n > 63 {
+					t.Errorf("%s: a name of %d letters: %s", kind, n, name)
+				}
+			}
+		}
+	}
+}
+
+// Kubernetes says 0 for a request that is not there, and with GOMEMLIMIT=0 the runtime would do nothing but collect.
+func TestNoMemoryLimitWithoutARequest(t *testing.T) {
+	for set, want := range map[string]bool{
+		"replicas=3":                     true,
+		"resources.requests.memory=null": true, // then it is the limit
+		"resources=null":                 false,
+		"resources.requests=null,resources.limits=null": false,
+	} {
+		if got := strings.Contains(render(t, "--set", set), "GOMEMLIMIT"); got != want {
+			t.Errorf("%s: GOMEMLIMIT is set: %t", set, got)
+		}
+	}
+}
+
 // Pods that know a file or a Secret only from their start are replaced when the chart changes it.
 func TestChangesReplacePods(t *testing.T) {
 	annotations := func(set string) string {
@@ -207,20 +237,27 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"replica=3":               "replica",
 		"replicas=-1":             "replicas",
 		"image.digest=sha256:abc": "digest",
-		"config.storage.storageDriver.name=local":     "name",
-		"config.storage.storageDriver.bucket=":        "bucket",
-		"config.storage.storageDriver.secretkey=word": "secretkey",
-		"config.http.port=9090":                       "port",
-		"ingress.enabled=true":                        "ingress.hosts is empty",
-		"httpRoute.enabled=true":                      "httpRoute.parentRefs is empty",
-		"s3.accessKey=a":                              "s3.secretKey is needed",
-		"drain.delaySeconds=10s":                      "delaySeconds",
-		"serviceMonitor.interval=often":               "interval",
-		"serviceMonitor.enabled=true,config.extensions.metrics.enable=false":      "config.http.adminAddress",
-		"serviceMonitor.enabled=true,config.http.adminAddress=127.0.0.1:9090":     "config.http.adminAddress",
-		"serviceMonitor.enabled=true,config.http.adminAddress=localhost:9090":     "config.http.adminAddress",
-		"config.http.adminAddress=9090":               "adminAddress",
-		"config.http.adminAddress=:8080":              "adminAddress",
+		"config.storage.storageDriver.name=local":                             "name",
+		"config.storage.storageDriver.bucket=":                                "bucket",
+		"config.storage.storageDriver.secretkey=word":                         "secretkey",
+		"config.http.port=9090":                                               "port",
+		"ingress.enabled=true":                                                "ingress.hosts is empty",
+		"httpRoute.enabled=true":                                              "httpRoute.parentRefs is empty",
+		"s3.accessKey=a":                                                      "s3.secretKey is needed",
+		"drain.delaySeconds=10s":                                              "delaySeconds",
+		"serviceMonitor.interval=often":                                       "interval",
+		"serviceMonitor.enabled=true,config.extensions.metrics.enable=false":  "config.http.adminAddress",
+		"serviceMonitor.enabled=true,config.http.adminAddress=127.0.0.1:9090": "config.http.adminAddress",
+		"serviceMonitor.enabled=true,config.http.adminAddress=localhost:9090": "config.http.adminAddress",
+		"config.http.adminAddress=9090":                                       "adminAddress",
+		"fullnameOverride=Upper":                                              "fullnameOverride",
+		"nameOverride=a_b":                                                    "nameOverride",
+		"image.repository=registry.example.com:5000/holdfast:v1":              "repository",
+		"service.nodePort=99999":                                              "nodePort",
+		"s3=null":                                                             "s3",
+		"test=null":                                                           "test",
+		"autoscaling.enabled=true,autoscaling.minReplicas=5,autoscaling.maxReplicas=2": "minReplicas",
+		"config.http.adminAddress=:8080":                                               "adminAddress",
 	} {
 		_, err := helm(t, "template", "holdfast", chart, "--kube-version", "v1.34.4", "--set", set)
 		if err == nil || !strings.Contains(err.Error(), want) {
