@@ -67,7 +67,8 @@ func TestPackages(t *testing.T) {
 			}
 			do := func(script string) string { t.Helper(); return machine.Chroot(t, root, script) }
 			do("mount -t proc proc /proc; touch /before; sleep 0.01; " + kind.install)
-			got := do(`id -un holdfast; stat -c '%a %U %n' /usr/bin/holdfast /etc/holdfast/config.yaml /etc/holdfast/credentials; holdfast version`)
+			got := do(`id -un holdfast; stat -c '%a %U %n' /usr/bin/holdfast /etc/holdfast/config.yaml /etc/holdfast/credentials; holdfast version;
+				ls /usr/share/man/man1/holdfast-backup.1.gz /usr/share/bash-completion/completions/holdfast /usr/share/zsh/vendor-completions/_holdfast /usr/share/fish/vendor_completions.d/holdfast.fish`)
 			for _, want := range []string{"holdfast\n", "755 root /usr/bin/holdfast", "644 root /etc/holdfast/config.yaml", "700 root /etc/holdfast/credentials"} {
 				if !strings.Contains(got, want) {
 					t.Errorf("after the installation it does not say %q:\n%s", want, got)
@@ -79,7 +80,11 @@ func TestPackages(t *testing.T) {
 				curl -fsS --retry 20 --retry-delay 1 --retry-all-errors -o /dev/null http://127.0.0.1:8081/readyz
 				echo '# changed' >>/etc/holdfast/config.yaml
 				kill -INT $pid; sleep 0.2; kill -INT $pid; wait $pid || true`)
+			do("systemctl enable holdfast@1 holdfast@2 holdfast@3.socket")
 			do(kind.remove)
+			if left := do("find /etc/systemd -name 'holdfast@*'"); strings.TrimSpace(left) != "" {
+				t.Errorf("removed, and still enabled:\n%s", left)
+			}
 			if left := do(`ls /usr/bin/holdfast /usr/lib/systemd/system/holdfast@.service 2>/dev/null || true; ` + leftovers); strings.Contains(left, "/usr/") {
 				t.Errorf("removed, and left:\n%s", left)
 			}
