@@ -124,6 +124,10 @@ func (l *Layout) intact(ctx context.Context, d oci.Digest, size int64) (bool, er
 
 // Open reads a blob, and does not compare it with its digest. Errors: fs.ErrNotExist.
 func (l *Layout) Open(d oci.Digest) (io.ReadCloser, int64, error) {
+	// What is no file is not opened: at a pipe that nobody writes to it would wait for ever.
+	if info, err := os.Stat(l.path(d)); err == nil && !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("move: open blob %s: it is no file", d)
+	}
 	f, err := os.Open(l.path(d))
 	if err != nil {
 		return nil, 0, fmt.Errorf("move: open blob %s: %w", d, err)

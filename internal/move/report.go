@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"holdfast/internal/oci"
 )
@@ -51,7 +53,10 @@ func (r *Report) WriteText(w io.Writer) error {
 		if p.Digest != "" {
 			name += "@" + string(p.Digest)
 		}
-		text += fmt.Sprintf("not copied: %s: %s\n", name, p.Err)
+		if name != "" {
+			name = printable(name) + ": "
+		}
+		text += fmt.Sprintf("not copied: %s%s\n", name, printable(p.Err))
 	}
 	if more := r.ProblemsTotal - len(r.Problems); more > 0 {
 		text += fmt.Sprintf("and %d more\n", more)
@@ -73,6 +78,16 @@ func (r *Report) WriteText(w io.Writer) error {
 		return fmt.Errorf("move: print a report: %w", err)
 	}
 	return nil
+}
+
+// printable replaces what a terminal would take for a command: names come from storage that others wrote.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
 }
 
 // Progress is how far a move is.
