@@ -34,7 +34,10 @@ func Export(ctx context.Context, from registry.Registry, layout *Layout, referen
 	}
 	defer t.telling(ctx, tell)()
 	t.of.Store(int64(len(targets)))
-	e := &exporting{tally: t, layout: layout, index: index.Manifests, from: from, short: len(targets) == 1}
+	e := &exporting{tally: t, layout: layout, at: map[string]int{}, from: from, short: len(targets) == 1}
+	for _, desc := range index.Manifests {
+		e.set(desc)
+	}
 	for _, repo := range targets {
 		e.outgoing = &outgoing{tally: t, from: from, layout: layout, repo: repo.name, done: map[oci.Digest]bool{}}
 		t.repository.Store(string(repo.name))
@@ -103,7 +106,8 @@ type exporting struct {
 	layout *Layout
 	from   registry.Registry
 	index  []oci.Descriptor
-	short  bool // names are tags alone
+	at     map[string]int // where in it a name is, or, without one, a digest
+	short  bool           // names are tags alone
 }
 
 func (e *exporting) repository(ctx context.Context, t *target) error {
@@ -198,9 +202,18 @@ func (e *exporting) name(desc oci.Descriptor, name string) {
 	if name != "" {
 		desc.Annotations = map[string]string{RefName: name}
 	}
-	e.index = slices.DeleteFunc(e.index, func(old oci.Descriptor) bool {
-		oldName := old.Annotations[RefName]
-		return oldName == name && (name != "" || old.Digest == desc.Digest)
-	})
+	e.set(desc)
+}
+
+func (e *exporting) set(desc oci.Descriptor) {
+	key := desc.Annotations[RefName]
+	if key == "" {
+		key = "@" + string(desc.Digest) // no name begins so
+	}
+	if i, there := e.at[key]; there {
+		e.index[i] = desc
+		return
+	}
+	e.at[key] = len(e.index)
 	e.index = append(e.index, desc)
 }
