@@ -59,6 +59,7 @@ type Server struct {
 
 	reload  reloading
 	recent  recent.Requests // of the API
+	flights flights         // the same
 	address atomic.Pointer[string]
 	desk    *cluster.Desk // set with api
 }
@@ -334,24 +335,6 @@ func closeAfterBody(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Connection", "close")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // not supported by test recorders only
-}
-
-// drain ends the server: not ready first, so that load balancers send no more, then what is in flight ends.
-func (s *Server) drain(ctx context.Context, srv *http.Server) error {
-	ctx = context.WithoutCancel(ctx)
-	s.health.draining.Store(true)
-	cfg := s.now()
-	s.log.InfoContext(ctx, "draining", "delay", cfg.DrainDelay, "timeout", cfg.DrainTimeout)
-	s.stopping(ctx, cfg.DrainDelay+cfg.DrainTimeout)
-	s.tellOthers()
-	sleep(ctx, cfg.DrainDelay)
-	ctx, cancel := context.WithTimeout(ctx, cfg.DrainTimeout)
-	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
-		s.log.WarnContext(ctx, "requests were still in flight at the end of the drain; clients go on at other replicas", "err", err)
-		return srv.Close()
-	}
-	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -195,14 +195,14 @@ func (w *world) isUnknown(object string) bool {
 }
 
 // wasCut reports whether a delete of the object ended in the unknown, so that its last steps may not have been done, and no other that
-// began after it has ended well; or a collector's kill, which landed when no pass came after it: the next one, for which there is a hint, does the rest.
+// began after it has ended well; or a pass of a collector did, perhaps between a kill and the list: the next one, for which there is a hint, does the rest.
 func (w *world) wasCut(object string) bool {
 	if !w.harmed() {
 		return false // a client that leaves is no excuse
 	}
 	late := w.injected[faultLate]+w.injected[faultCrashLate]+w.injected[faultLands] > 0 // it may be done yet
 	return slices.ContainsFunc(w.history, func(f fact) bool {
-		return f.object == object && f.unknown && (f.do == doAbsence && (late || w.deletes[object].finished <= f.end) || f.do == doCollected && late)
+		return f.object == object && f.unknown && (f.do == doAbsence && (late || w.deletes[object].finished <= f.end) || f.do == doCollected)
 	})
 }
 
