@@ -234,7 +234,8 @@ func TestTwoVersions(t *testing.T) {
 		second.signal(t, os.Kill)
 		old.signal(t, syscall.SIGTERM)
 		code, err := v2.enable(t)
-		if code != operate.Unavailable || err == nil || strings.Count(err.Error(), "v1.0.0") != 1 {
+		// The one that was killed is in the way, and also the one that ended where the store was too slow for it to take its heartbeat back.
+		if code != operate.Unavailable || err == nil || !strings.Contains(err.Error(), "v1.0.0") {
 			t.Errorf("after one ended and one was killed: %d %v", code, err)
 		}
 		forget(t, at.config())
