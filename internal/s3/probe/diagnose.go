@@ -40,7 +40,7 @@ func (p *probe) diagnose(err error, permission string) error {
 		return &Refused{Reason: Permission, Err: err,
 			Finding: fmt.Sprintf("the credentials may not %s (%s on bucket %s)", e.Op, permission, p.client.Bucket()),
 			Remedy:  "Allow " + permission + " in the bucket's policy or the user's"}
-	case e.Kind == s3.Unavailable, e.Kind == s3.Timeout, e.Kind == s3.NotSent, e.Kind == s3.Throttled:
+	case e.Kind == s3.Unavailable, e.Kind == s3.Timeout, e.Kind == s3.NotSent, e.Kind == s3.Throttled, e.Kind == s3.Conflict: // which asks to look again
 		return fmt.Errorf("s3: self-test: %s: %w: %w", p.address(), record.ErrUnavailable, err)
 	default:
 		return &Refused{Reason: Request, Err: err,

@@ -221,6 +221,24 @@ func TestQuickSees(t *testing.T) {
 	}
 }
 
+// TestAsksToLookAgain: a 409 to a write without a race says that the store is busy, not that it is a wrong one.
+func TestAsksToLookAgain(t *testing.T) {
+	server := s3test.Servers(t)[0]
+	busy := server.Proxy(t, func(next http.RoundTripper) http.RoundTripper {
+		return s3test.RoundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil && s3test.Op(r) == "PutObject" {
+				resp.StatusCode = http.StatusConflict
+			}
+			return resp, err
+		})
+	})
+	var refused *probe.Refused
+	if _, err := probe.Run(t.Context(), busy.Client(t), probe.Options{}); !errors.Is(err, record.ErrUnavailable) || errors.As(err, &refused) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+}
+
 func TestCanceled(t *testing.T) {
 	server := s3test.Servers(t)[0]
 	ctx, cancel := context.WithCancel(t.Context())
