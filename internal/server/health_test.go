@@ -33,7 +33,8 @@ func TestReadiness(t *testing.T) {
 		ready bool
 	}{
 		"well":      {after(20*time.Millisecond, 200, "value"), true},
-		"slow":      {after(4*time.Second, 200, "value"), true},
+		// The longest silence is a probe's interval longer than the longest answer: exactly unreadyAfter.
+		"slow":      {after(unreadyAfter-probeInterval, 200, "value"), true},
 		"throttled": {after(20*time.Millisecond, 503, "<Error><Code>SlowDown</Code></Error>"), true},
 		"denied":    {after(20*time.Millisecond, 403, "<Error><Code>AccessDenied</Code></Error>"), false},
 		"no bucket": {after(20*time.Millisecond, 404, "<Error><Code>NoSuchBucket</Code></Error>"), false},
