@@ -127,6 +127,12 @@ type HTTP struct {
 	DrainTimeout time.Duration
 	// AdminAddress is host:port of a second listener: metrics, health and profiles, without a password. Empty: none.
 	AdminAddress string
+
+	TLS           TLS
+	Auth          Auth
+	AccessControl AccessControl
+	Limits        Limits
+	Proxy         Proxy
 }
 
 // Addr is Address and Port in the form of net.Listen.
