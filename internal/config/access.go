@@ -83,7 +83,7 @@ type Validation struct{ Expression, Message string }
 
 // OpenID is http.auth.openid: people log in with a browser.
 type OpenID struct {
-	Providers            map[string]Provider
+	Providers            map[string]*Provider
 	CallbackAllowOrigins []string
 }
 
@@ -112,13 +112,16 @@ type MTLS struct {
 type AccessControl struct {
 	// Given is true where the file has the section.
 	Given        bool
-	Repositories map[string]RepositoryPolicy // by glob
+	Repositories map[string]*RepositoryPolicy // by glob
 	Admin        Policy
-	Groups       map[string][]string // users, by group
+	Groups       map[string]*Group // by name
 	MetricsUsers []string
 	// MetricsAnonymous are the actions of nobody at the metrics: "read" or none.
 	MetricsAnonymous []string
 }
+
+// Group is users with a name.
+type Group struct{ Users []string }
 
 // RepositoryPolicy is what holds for the repositories of a glob.
 type RepositoryPolicy struct {

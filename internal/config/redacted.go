@@ -43,6 +43,12 @@ func effective(s *spec, t *target) *yaml.Node {
 				stores.Content = append(stores.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "/" + route}, value)
 			}
 			add(child.name, stores)
+		case child.names != nil:
+			sections := &yaml.Node{Kind: yaml.MappingNode}
+			for _, name := range child.names(t) {
+				sections.Content = append(sections.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, effective(child.each, child.named(t, name)))
+			}
+			add(child.name, sections)
 		case child.variants != nil:
 			for _, v := range child.variants {
 				if v.into != nil && v.name == string(t.store.Driver) && t.store.Driver != DriverLocal {

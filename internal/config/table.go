@@ -34,16 +34,21 @@ type key struct {
 	// items returns where the items of an honoured list of sections go, and add makes one more.
 	items func(t *target) []*target
 	add   func(t *target) *target
+	// named returns where the values of one section go, of a section whose keys are any names, and makes it where there is none; names are those that there are.
+	named func(t *target, name string) *target
+	names func(t *target) []string
 	// hidden values are shown nowhere, and may be in a file that the key's name with File names.
 	hidden bool
 }
 
-// target is where values go: the whole tree, and the store, the policy and the item of keepTags that a key belongs to.
+// target is where values go: the whole tree, and the store, the policy and the item of keepTags that a key belongs to. item points to the struct
+// of any other list or map of sections.
 type target struct {
 	config *Config
 	store  *Store
 	policy *retain.Policy
 	keep   *retain.KeepTags
+	item   any
 }
 
 // spec is a key of the table with the keys below it.
@@ -139,4 +144,19 @@ func below(prefix string, keys []key) []key {
 		moved[i] = k
 	}
 	return moved
+}
+
+// itemOf is the struct that a key of a list or map of sections belongs to; a new one where the table is only read.
+func itemOf[T any](t *target) *T {
+	if p, ok := t.item.(*T); ok {
+		return p
+	}
+	return new(T)
+}
+
+// in returns the target of one section: t's, with another item.
+func (t *target) in(item any) *target {
+	inner := *t
+	inner.item = item
+	return &inner
 }

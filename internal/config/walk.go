@@ -108,6 +108,9 @@ func (w *walker) member(s *spec, n *node, m member, path string, t *target) {
 			w.subPath(s, m, path, t)
 			return
 		}
+		if s.named != nil {
+			t = s.named(t, m.name)
+		}
 		w.visit(s.each, m.value, join(path, showKey(m.name)), t)
 		return
 	}
