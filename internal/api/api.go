@@ -15,8 +15,10 @@ import (
 
 // Config is what an operator can choose. The zero value is the documented default.
 type Config struct {
-	Progress    time.Duration // a body without progress for this long is cut; 0: never
-	NoDelete    bool          // deletes answer 405
+	Progress time.Duration // a body without progress for this long is cut; 0: never
+	NoDelete bool          // deletes answer 405
+	// Challenge is the value of WWW-Authenticate for a request that needs credentials; nil: none are asked for.
+	Challenge   func(*http.Request) string
 	RedirectTTL time.Duration // how long the URL is good for that a redirect points to, where blobs have one; 0: 20 min
 }
 
@@ -52,6 +54,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && !rec.wrote {
 		var errs []*oci.Error
 		if status, errs = answerFor(r.Context(), err); status != statusClientGone {
+			if status == http.StatusUnauthorized && h.cfg.Challenge != nil {
+				rec.Header().Set("WWW-Authenticate", h.cfg.Challenge(r))
+			}
 			writeError(rec, r, status, errs)
 		}
 	}

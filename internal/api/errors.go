@@ -110,7 +110,9 @@ type errorEntry struct {
 func writeError(w http.ResponseWriter, r *http.Request, status int, errs []*oci.Error) {
 	h := w.Header()
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+		if h.Get("Retry-After") == "" {
+			h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+		}
 	}
 	body := errorBody{Errors: make([]errorEntry, 0, len(errs))}
 	for _, e := range errs {

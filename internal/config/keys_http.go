@@ -43,7 +43,7 @@ func httpKeys() []key {
 		{path: "drainTimeout", kind: parseDuration, into: func(t *target) any { return &t.config.HTTP.DrainTimeout }},
 		{path: "maxBlobSize", kind: size(0, math.MaxInt64, true), into: func(t *target) any { return &t.config.Storage.MaxBlobSize }},
 		{path: "externalUrl", kind: parseText, state: silent}, // every Location is relative
-		{path: "realm", kind: parseText, state: silent},       // of http.auth
+		{path: "realm", kind: parseText, into: func(t *target) any { return &t.config.HTTP.Auth.Realm }},
 		{path: "compat", kind: parseTexts, state: silent},     // Docker's schema 2 is always accepted
 		{path: "allowOrigin", kind: parseTexts, state: ignored, text: "pages of other origins get no answer in this version (no CORS)"},
 		{path: "ratelimit", state: ignored, text: "requests are not limited in this version: limit them in the load balancer"},
@@ -55,19 +55,19 @@ func httpKeys() []key {
 		{path: "tls.cert", kind: parsePath, state: silent},
 		{path: "tls.key", kind: parsePath, state: silent},
 		{path: "tls.cacert", kind: parsePath, state: silent},
-		{path: "auth", state: refused, text: "authentication is not available in this version", want: "http.auth removed, to run open to all who reach the port"},
+		{path: "auth", into: func(t *target) any { return &t.config.HTTP.Auth.Given }},
 		{path: "accessControl", state: refused, text: "access control is not available in this version", want: "http.accessControl removed, to run open to all who reach the port"},
 	}
 }
 
 func authKeys() []key {
 	keys := []key{
-		{path: "failDelay", kind: parseInt, state: silent},
+		{path: "failDelay", kind: parseFailDelay, into: func(t *target) any { return &t.config.HTTP.Auth.FailDelay }},
 		{path: "apikey", kind: parseBool, state: silent},
 		{path: "secureSession", kind: parseBool, state: silent},
 		{path: "sessionKeysFile", kind: parsePath, state: silent},
 		{path: "sessionDriver", kind: anything, state: silent},
-		{path: "htpasswd.path", kind: parsePath, state: silent},
+		{path: "htpasswd.path", kind: parsePath, into: func(t *target) any { return &t.config.HTTP.Auth.Htpasswd }},
 
 		{path: "ldap.address", kind: parseText, state: silent},
 		{path: "ldap.port", kind: parsePort, state: silent},

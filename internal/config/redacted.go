@@ -63,6 +63,7 @@ func effective(s *spec, t *target) *yaml.Node {
 				list.Content = append(list.Content, effective(child.item, item))
 			}
 			add(child.name, list)
+		case child.absent(t):
 		case child.section():
 			add(child.name, effective(child, t))
 		case child.into != nil:
@@ -121,4 +122,13 @@ func texts[T fmt.Stringer](list []T) []string {
 		all = append(all, escape(one.String()))
 	}
 	return all
+}
+
+// absent reports whether a section whose presence means something is not there.
+func (s *spec) absent(t *target) bool {
+	if !s.section() || s.into == nil || s.children[fold("enable")] != nil {
+		return false
+	}
+	there, ok := s.into(t).(*bool)
+	return ok && !*there
 }

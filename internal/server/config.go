@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/internal/collect/retain"
+	"holdfast/internal/config"
 	"holdfast/internal/format"
 	"holdfast/internal/s3"
 )
@@ -29,6 +30,9 @@ type Config struct {
 	Scrub        Scrub
 	MetricsPath  string // where the metrics are served; "": nowhere
 	Observe      Observe
+
+	Auth          config.Auth
+	AccessControl config.AccessControl
 
 	// AgesDivisor is what Scaled divided all ages by: a test's. 0 and 1: they are what they should be.
 	AgesDivisor int64

@@ -32,7 +32,7 @@ func TestReadiness(t *testing.T) {
 		store answerer
 		ready bool
 	}{
-		"well":      {after(20*time.Millisecond, 200, "value"), true},
+		"well": {after(20*time.Millisecond, 200, "value"), true},
 		// The longest silence is a probe's interval longer than the longest answer: exactly unreadyAfter.
 		"slow":      {after(unreadyAfter-probeInterval, 200, "value"), true},
 		"throttled": {after(20*time.Millisecond, 503, "<Error><Code>SlowDown</Code></Error>"), true},

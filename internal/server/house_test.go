@@ -69,6 +69,12 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	h := &house{t: t, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.s = &Server{cfg: Config{MetricsPath: "/metrics", Storage: cfg}, log: log, health: newHealth(), metrics: metrics.New("test")}
+	d, err := h.s.newDoor(t.Context(), h.s.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.s.useDoor(d)
+	t.Cleanup(d.end)
 	st := &store{path: "/", name: "memory", cfg: cfg, segments: segments}
 	st.records = stores.Observers{&st.calls}.Records(stores.Bolt, records)
 	if err := st.join(t.Context(), h.s.asReplica(), log); err != nil {

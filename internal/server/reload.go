@@ -70,7 +70,7 @@ func (s *store) rules() Collection {
 
 func (s *Server) apiConfig() api.Config {
 	cfg := s.now()
-	return api.Config{Progress: cfg.Progress, NoDelete: cfg.NoDelete}
+	return api.Config{Progress: cfg.Progress, NoDelete: cfg.NoDelete, Challenge: s.challenge}
 }
 
 // reloads reads the configuration again whenever its source says so, until ctx ends.
@@ -89,6 +89,10 @@ func (s *Server) reloads(ctx context.Context) {
 func (s *Server) again(ctx context.Context, why string) {
 	s.reloadBegins(ctx)
 	next, err := s.cfg.Host.Source.Load(ctx)
+	var entrance *door
+	if err == nil {
+		entrance, err = s.newDoor(ctx, next)
+	}
 	s.reload.failed.Store(err != nil)
 	at := time.Now().UTC().Format(time.RFC3339)
 	var text string
@@ -99,6 +103,7 @@ func (s *Server) again(ctx context.Context, why string) {
 		s.log.ErrorContext(ctx, "the new configuration is refused; the one before stays in force", "why", why, "err", err)
 	default:
 		s.reload.applied.Add(1)
+		s.useDoor(entrance)
 		text = "read again at " + at
 		if keys := needRestart(s.apply(ctx, next), next); len(keys) > 0 {
 			text += "; needs a restart: " + strings.Join(keys, ", ")

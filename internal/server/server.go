@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/access/authn"
 	"holdfast/internal/api"
 	"holdfast/internal/cluster"
 	datas3 "holdfast/internal/data/s3"
@@ -62,6 +63,9 @@ type Server struct {
 	flights flights         // the same
 	address atomic.Pointer[string]
 	desk    *cluster.Desk // set with api
+
+	door     atomic.Pointer[door]
+	failures *authn.Failures
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
@@ -76,6 +80,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s.begin(ctx)
+	s.failures = authn.NewFailures(nil)
+	door, err := s.newDoor(ctx, cfg)
+	if err != nil {
+		return errors.Join(err, s.budget.Close())
+	}
+	s.useDoor(door)
+	defer func() { s.door.Load().end() }()
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	stopWatching, err := s.watch(ctx)
 	if err != nil {
@@ -318,12 +329,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 			scrape.ServeHTTP(w, r)
 			return
 		}
-		if h := s.api.Load(); h != nil {
-			h.ServeHTTP(w, r)
-			return
-		}
-		closeAfterBody(w, r)
-		api.WriteUnavailable(w, r)
+		s.enter(w, r)
 	}))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"holdfast/internal/access"
@@ -12,6 +13,8 @@ import (
 var (
 	// ErrWrong is credentials that are not good: unknown, wrong, expired, revoked. Which of them is for the log alone.
 	ErrWrong = errors.New("authn: the credentials are not good")
+	// ErrExpired is ErrWrong for credentials that were good until a time that has passed.
+	ErrExpired = fmt.Errorf("%w: expired", ErrWrong)
 	// ErrOther is credentials that are not of the kind which a way knows: another one is asked.
 	ErrOther = errors.New("authn: not credentials of this kind")
 )
