@@ -44,7 +44,7 @@ func httpKeys() []key {
 		{path: "maxBlobSize", kind: size(0, math.MaxInt64, true), into: func(t *target) any { return &t.config.Storage.MaxBlobSize }},
 		{path: "externalUrl", kind: parseText, state: silent}, // every Location is relative
 		{path: "realm", kind: parseText, into: func(t *target) any { return &t.config.HTTP.Auth.Realm }},
-		{path: "compat", kind: parseTexts, state: silent},     // Docker's schema 2 is always accepted
+		{path: "compat", kind: parseTexts, state: silent}, // Docker's schema 2 is always accepted
 		{path: "allowOrigin", kind: parseTexts, state: ignored, text: "pages of other origins get no answer in this version (no CORS)"},
 		{path: "ratelimit", state: ignored, text: "requests are not limited in this version: limit them in the load balancer"},
 		{path: "ratelimit.rate", kind: parseInt, state: silent},

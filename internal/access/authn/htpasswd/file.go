@@ -19,7 +19,9 @@ const (
 	minBcryptCost = 10
 	maxBcryptCost = 14
 	maxRounds     = 1_000_000
-	maxNameBytes  = 256
+	// maxBcryptBytes is as much of a password as bcrypt looks at.
+	maxBcryptBytes = 72
+	maxNameBytes   = 256
 )
 
 // users are the content of a file.
@@ -37,7 +39,8 @@ type hash struct {
 // matches takes as long as the file says, whatever the password is.
 func (h hash) matches(password string) bool {
 	if h.sha == nil {
-		return bcrypt.CompareHashAndPassword([]byte(h.text), []byte(password)) == nil
+		right := bcrypt.CompareHashAndPassword([]byte(h.text), []byte(password)) == nil
+		return right && len(password) <= maxBcryptBytes // it looks at no more
 	}
 	return h.sha.Match(password)
 }
