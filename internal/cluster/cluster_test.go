@@ -224,6 +224,42 @@ func TestLifeOfAReplica(t *testing.T) {
 	})
 }
 
+// TestAlive: those are counted that made a heartbeat a short while ago, by one list.
+func TestAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New(mem.Config{})
+		way := over(s)
+		alive := func() int {
+			t.Helper()
+			way.take()
+			n, err := cluster.Alive(t.Context(), values(way))
+			if asked := way.take(); err != nil || len(asked) != 1 || asked["list"] != 1 {
+				t.Fatalf("%v after %v", err, asked)
+			}
+			return n
+		}
+		process(t, s, "v1", nil) // and is killed
+		running := process(t, s, "v1", nil)
+		stop := run(t, running)
+		left := process(t, s, "v1", nil)
+		if n := alive(); n != 3 {
+			t.Errorf("%d of 3", n)
+		}
+		if err := left.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := alive(); n != 1 {
+			t.Errorf("%d after one left and one was killed, want 1", n)
+		}
+		stop()
+		way.fail(true)
+		if _, err := cluster.Alive(t.Context(), values(way)); !errors.Is(err, record.ErrUnavailable) {
+			t.Errorf("of a store that is gone: %v", err)
+		}
+	})
+}
+
 // TestReplaced: a replica that was killed and started again on its host is no alarm.
 func TestReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

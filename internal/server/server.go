@@ -66,6 +66,7 @@ type Server struct {
 
 	door     atomic.Pointer[door]
 	failures *authn.Failures
+	replicas atomic.Int64 // about how many there are
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
@@ -80,7 +81,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	s.begin(ctx)
-	s.failures = authn.NewFailures(nil)
+	s.failures = authn.NewFailures(func() int { return int(s.replicas.Load()) })
 	door, err := s.newDoor(ctx, cfg)
 	if err != nil {
 		return errors.Join(err, s.budget.Close())
@@ -267,6 +268,7 @@ func (s *Server) work(ctx context.Context) {
 		}
 		beside.Go(func() { st.meetOthers(ctx, judge) })
 	}
+	beside.Go(func() { s.countReplicas(ctx) })
 	s.health.watch(ctx, s.answers)
 }
 
