@@ -30,7 +30,9 @@ const (
 )
 
 // String is the result's name in messages.
-func (r Result) String() string { return [...]string{"any value", "true or false", "a text", "a list of texts"}[r] }
+func (r Result) String() string {
+	return [...]string{"any value", "true or false", "a text", "a list of texts"}[r]
+}
 
 // Error is an expression that cannot be compiled. Line and Column begin at 1 and are places in the expression; 0 is unknown.
 type Error struct {
