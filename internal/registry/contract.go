@@ -126,6 +126,11 @@ type Manifests interface {
 
 	// DeleteManifest removes a manifest and every tag that holds it (end-9). Errors: MANIFEST_UNKNOWN.
 	DeleteManifest(ctx context.Context, repo oci.Repository, d oci.Digest) error
+
+	// DeleteManifestIf is DeleteManifest under a condition. allow is told every tag that names the manifest, in byte order, maybe several times; its error is
+	// answered, and then nothing is deleted. A push that sets a tag meanwhile and is acknowledged was seen by allow, or comes after the
+	// delete; one with a condition of its own (Push.Allow) never takes a tag for set that this delete has taken away.
+	DeleteManifestIf(ctx context.Context, repo oci.Repository, d oci.Digest, allow func(tags []oci.Tag) error) error
 }
 
 // Stored is a manifest of the registry.
@@ -141,6 +146,12 @@ type Push struct {
 	Body        []byte
 	Digest      oci.Digest // what the client says it is; "" when it does not
 	Tags        []oci.Tag  // none means that it is pushed by digest only
+
+	// Allow, where there is one, is asked before a tag is set: was is what the tag names now, "" when it names nothing, and d what it is to name. All tags are asked for
+	// before anything is written. Its error ends the push, which answers it and does not set that tag. What it was told still holds
+	// when the tag is set: of two pushes at once that may set a tag only where there is none, one fails. It may be called by several goroutines at once, and again for
+	// a tag.
+	Allow func(tag oci.Tag, was, d oci.Digest) error
 }
 
 // Pushed is what PushManifest stored.

@@ -59,11 +59,7 @@ func (l *Local) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.D
 	if !m.Present() {
 		return l.redelete(ctx, repo, d, m)
 	}
-	parsed, err := l.parsed(d, m.Head.MediaType, m.Body)
-	if err != nil { // damaged at rest: that must not keep it for ever
-		l.log.ErrorContext(ctx, "a manifest that is damaged at rest is deleted; what it refers to is left to the collector's full pass", "repo", repo, "digest", d, "err", err)
-		parsed = &oci.Manifest{}
-	}
+	parsed := l.parsedOrEmpty(ctx, repo, d, m)
 	for range rounds(ctx) {
 		head := manifestHead{MediaType: m.Head.MediaType, Epoch: m.Head.Epoch, Generation: m.Head.Generation}
 		head.State = dead

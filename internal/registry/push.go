@@ -88,7 +88,8 @@ type pushedTag struct {
 }
 
 // run pushes. A push never begins again: what was there to be seen, and was deleted, would be there once more. When all was done
-// before the manifest was deleted, the push came first; else it is the client's to decide.
+// before the manifest was deleted, the push came first; else it is the client's to decide. It is, too, for a push with a condition: the delete may have one that
+// the push would have broken.
 func (p *push) run(ctx context.Context) error {
 	err := p.steps(ctx)
 	if !errors.Is(err, ErrDeleted) {
@@ -98,7 +99,7 @@ func (p *push) run(ctx context.Context) error {
 		return err
 	}
 	whole := !slices.ContainsFunc(p.tags, func(t pushedTag) bool { return !t.set })
-	if whole && (len(p.tags) > 0 || !p.late()) {
+	if whole && (len(p.tags) > 0 || !p.late()) && p.in.Allow == nil {
 		return nil
 	}
 	if p.restores {
@@ -170,7 +171,7 @@ func (p *push) lives(ctx context.Context) error {
 	return errContended("rescue a manifest")
 }
 
-// look reads in parallel what the push needs to know: the references, the tags, the repository marker.
+// look reads in parallel what the push needs to know: the references, the tags, the repository marker. Then it asks whether the tags may be set.
 func (p *push) look(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	if p.manifest.Subject != nil {
@@ -197,7 +198,15 @@ func (p *push) look(ctx context.Context) error {
 			return err
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i := range p.tags {
+		if err := p.allowed(&p.tags[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeManifest writes, in parallel, the markers of the tags, the repository marker and the manifest.
@@ -324,6 +333,9 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 		if p.late() {
 			return errLate()
 		}
+		if err := p.allowed(t); err != nil { // asked of the version that the swap goes on from
+			return err
+		}
 		head, inline := p.tagValue(ctx, t.tag)
 		tag, err := write(ctx, p.l, key, t.tag, head, inline, false)
 		if err == nil {
@@ -346,6 +358,18 @@ func (p *push) setTag(ctx context.Context, t *pushedTag) error {
 		}
 	}
 	return errContended("set a tag")
+}
+
+// allowed asks the push's condition, if it has one, about a tag as it was read.
+func (p *push) allowed(t *pushedTag) error {
+	if p.in.Allow == nil {
+		return nil
+	}
+	var was oci.Digest
+	if t.tag.Present() {
+		was = t.tag.Head.Digest
+	}
+	return p.in.Allow(t.name, was, p.digest)
 }
 
 // tagValue is the tag's new value: what it named before is kept in its history.

@@ -116,6 +116,11 @@ func (r *Routes) DeleteManifest(ctx context.Context, repo oci.Repository, d oci.
 	return r.of(repo).DeleteManifest(ctx, repo, d)
 }
 
+// DeleteManifestIf implements Manifests.
+func (r *Routes) DeleteManifestIf(ctx context.Context, repo oci.Repository, d oci.Digest, allow func(tags []oci.Tag) error) error {
+	return r.of(repo).DeleteManifestIf(ctx, repo, d, allow)
+}
+
 // Tags implements Lists.
 func (r *Routes) Tags(ctx context.Context, repo oci.Repository, last string, n int) (Page[oci.Tag], error) {
 	return r.of(repo).Tags(ctx, repo, last, n)
