@@ -42,6 +42,7 @@ var reasonStatuses = map[oci.Reason]int{
 	oci.OutOfRange:      http.StatusRequestedRangeNotSatisfiable,
 	oci.NotAllowed:      http.StatusMethodNotAllowed,
 	oci.InUse:           http.StatusMethodNotAllowed,
+	oci.Ambiguous:       http.StatusConflict,
 }
 
 func statusOf(e *oci.Error) int {

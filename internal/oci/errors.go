@@ -47,6 +47,7 @@ const (
 	OutOfRange             // a range that begins after the blob's end
 	NotAllowed             // a method that the endpoint does not have, or an operation switched off
 	InUse                  // something that a manifest still refers to
+	Ambiguous              // a manifest to delete by its digest that has several tags
 )
 
 // Field is the usual detail of an error: which field of the request, what it held (at most 64 bytes)

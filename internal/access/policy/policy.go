@@ -313,3 +313,20 @@ func (p *Policy) Metrics(r *access.Request) bool {
 	}
 	return p.metricsUsers.has(r.Identity.Name)
 }
+
+// Lists reports whether repositories may be listed: those that may be read. Nobody may list where nothing may be read by everybody, which is then no secret.
+func (p *Policy) Lists(r *access.Request) bool {
+	if r == nil {
+		r = &access.Request{}
+	}
+	id := &r.Identity
+	switch {
+	case id.Limits != nil:
+		return id.Limits.Catalog
+	case !nobody(id):
+		return true
+	case !p.given:
+		return !p.authenticates
+	}
+	return slices.ContainsFunc(p.globs, func(g glob) bool { return g.anonymous.has(access.Read) })
+}

@@ -1,0 +1,58 @@
+package guard
+
+import (
+	"context"
+
+	"holdfast/internal/access"
+	"holdfast/internal/access/policy"
+	"holdfast/internal/oci"
+	"holdfast/internal/registry"
+)
+
+const (
+	// catalogPage is how many names are asked for at once: a page of the store.
+	catalogPage = 1000
+	// catalogPages bounds the work of one request.
+	catalogPages = 100
+)
+
+// Repositories implements registry.Lists: those that may be read. Pages are full, but for the last one and for one that would need to pass more than 100,000 names that
+// may not be read: that one ends early, with More. Where it would be empty, the request is refused: going on behind a name that may not be read
+// would tell the name.
+func (g *guard) Repositories(ctx context.Context, last string, n int) (registry.Page[oci.Repository], error) {
+	r := access.From(ctx)
+	if r == nil {
+		return g.next.Repositories(ctx, last, n)
+	}
+	rules := g.rules()
+	var out registry.Page[oci.Repository]
+	if !rules.Lists(r) {
+		return out, refuse(r, policy.Decision{By: policy.Credentials, Policy: -1, Message: "these credentials do not reach the list of repositories"}, access.Read, "")
+	}
+	size := min(n+1, catalogPage)
+	for range catalogPages {
+		page, err := g.next.Repositories(ctx, last, size)
+		if err != nil {
+			return registry.Page[oci.Repository]{}, err
+		}
+		for _, name := range page.Names {
+			if !rules.Decide(r, policy.Ask{Action: access.Read, Repository: name}).Allowed {
+				continue
+			}
+			if len(out.Names) == n {
+				out.More = true
+				return out, nil
+			}
+			out.Names = append(out.Names, name)
+		}
+		if !page.More || len(page.Names) == 0 {
+			return out, nil
+		}
+		last, size = string(page.Names[len(page.Names)-1]), catalogPage
+	}
+	if len(out.Names) == 0 {
+		return out, oci.Errorf(oci.Unsupported, "there is too much here that you may not read for a list of what you may")
+	}
+	out.More = true
+	return out, nil
+}
