@@ -110,7 +110,7 @@ type MTLS struct {
 
 // AccessControl is http.accessControl.
 type AccessControl struct {
-	// Given is true where the file has the section.
+	// Given is true where the file has the section, with a value in it.
 	Given        bool
 	Repositories map[string]*RepositoryPolicy // by glob
 	Admin        Policy

@@ -21,6 +21,7 @@ func (w *walker) finish(c *Config) {
 	w.scrub(&c.Scrub)
 	w.metrics(&c.Metrics)
 	w.admin(&c.HTTP)
+	w.accessControl(&c.HTTP)
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {

@@ -56,7 +56,7 @@ func httpKeys() []key {
 		{path: "tls.key", kind: parsePath, state: silent},
 		{path: "tls.cacert", kind: parsePath, state: silent},
 		{path: "auth", into: func(t *target) any { return &t.config.HTTP.Auth.Given }},
-		{path: "accessControl", state: refused, text: "access control is not available in this version", want: "http.accessControl removed, to run open to all who reach the port"},
+		{path: "accessControl", into: func(t *target) any { return &t.config.HTTP.AccessControl.Given }},
 	}
 }
 
@@ -119,26 +119,6 @@ func authKeys() []key {
 	}
 	for _, name := range []string{"name", "keypath", "issuer", "authurl", "tokenurl"} {
 		keys = append(keys, key{path: "openid.providers.*." + name, kind: parseText, state: silent})
-	}
-	return keys
-}
-
-func accessKeys() []key {
-	keys := []key{
-		{path: "groups.*.users", kind: parseTexts, state: silent},
-		{path: "metrics.users", kind: parseTexts, state: silent},
-		{path: "metrics.anonymousPolicy", kind: parseTexts, state: silent},
-		{path: "repositories.*.defaultPolicy", kind: parseTexts, state: silent},
-		{path: "repositories.*.anonymousPolicy", kind: parseTexts, state: silent},
-	}
-	for _, policy := range []string{"adminPolicy", "repositories.*.policies[]"} {
-		keys = append(keys, below(policy, []key{
-			{path: "users", kind: parseTexts, state: silent},
-			{path: "groups", kind: parseTexts, state: silent},
-			{path: "actions", kind: parseTexts, state: silent},
-			{path: "conditions[].expression", kind: parseText, state: silent},
-			{path: "conditions[].message", kind: parseText, state: silent},
-		})...)
 	}
 	return keys
 }

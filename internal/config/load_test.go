@@ -122,8 +122,7 @@ func TestProtectionIsNotIgnored(t *testing.T) {
 
 	for _, section := range []string{
 		`tls: {cert: c}`, `auth: {htpasswd: {path: p}}`, `auth: {apikey: "true"}`, `auth: {htpasswd: {path: "false"}}`, `auth: {failDelay: 5}`, `auth: {ldap: {port: 389}}`, `AUTH: {mtls: {dnsSanIndex: 1}}`,
-		`auth: {openid: {providers: {github: {clientid: "1"}}}}`, `auth: anything`, `tls: [a]`, `accessControl: {repositories: {"**": {anonymousPolicy: [read]}}}`,
-		`accessControl: {adminPolicy: {users: [a]}}`, `accesscontrol: yes`,
+		`auth: {openid: {providers: {github: {clientid: "1"}}}}`, `auth: anything`, `tls: [a]`, `accessControl: {adminPolicy: {users: [a]}}`, `accesscontrol: yes`, `accessControl: {repositories: {}, adminPolicy: {users: [], actions: []}}`,
 	} {
 		if _, _, err := loadText("c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+section+"\n"); err == nil {
 			t.Errorf("http: %s was loaded", section)
@@ -131,7 +130,7 @@ func TestProtectionIsNotIgnored(t *testing.T) {
 	}
 	for _, section := range []string{
 		`tls: {}`, `tls:`, `tls: {cert: "", key: ""}`, `auth: {htpasswd: {path: ""}, apikey: false}`, `auth: {openid: {providers: {}}}`,
-		`accessControl: {repositories: {}, adminPolicy: {users: [], actions: []}}`, `auth: {htpasswd: {path: "${HTPASSWD:-}"}}`,
+		`accessControl: {}`, `accessControl: {repositories: {}}`, `accessControl: {repositories: {"**": {anonymousPolicy: [read]}}}`, `auth: {htpasswd: {path: "${HTPASSWD:-}"}}`,
 	} {
 		mustLoad(t, "c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+section+"\n")
 	}
@@ -233,7 +232,7 @@ func TestTableFits(t *testing.T) {
 			t.Errorf("%s is in the table twice", k.path)
 		}
 		seen[fold(k.path)] = true
-		if (k.text == "") != (k.state == honoured || k.state == silent) || (k.into != nil || k.items != nil) != (k.state == honoured) {
+		if (k.text == "") != (k.state == honoured || k.state == silent) || (k.into != nil || k.items != nil || k.named != nil) != (k.state == honoured) {
 			t.Errorf("%s: state, text and into do not belong together", k.path)
 		}
 		if k.into == nil || k.kind == nil {

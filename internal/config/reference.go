@@ -59,7 +59,8 @@ func Keys() (honouredKeys, ignoredKeys, refusedKeys []Key) {
 // ours are the honoured keys that zot does not know.
 func ours() []string {
 	return []string{
-		"storage.ignoreForeign", "storage.gcRequestsPerSecond", "storage.delete", "storage.memoryBudget", "http.drainDelay", "http.drainTimeout", "http.maxBlobSize", "http.adminAddress", "log.requestLevel", "extensions.tracing.endpoint",
+		"storage.ignoreForeign", "storage.gcRequestsPerSecond", "storage.delete", "storage.memoryBudget", "http.drainDelay", "http.drainTimeout", "http.maxBlobSize", "http.adminAddress",
+		"http.accessControl.repositories.*.immutableTags[].patterns", "http.accessControl.repositories.*.immutableTags[].except", "log.requestLevel", "extensions.tracing.endpoint",
 	}
 }
 
