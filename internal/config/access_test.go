@@ -119,7 +119,9 @@ http:
 	if len(problems) != 9 {
 		t.Errorf("%d problems:\n%s", len(problems), strings.Join(problems, "\n"))
 	}
-	if !slices.ContainsFunc(warned, func(w string) bool { return strings.Contains(w, "policies[0].groups") && strings.Contains(w, `"nobodies"`) }) {
+	if !slices.ContainsFunc(warned, func(w string) bool {
+		return strings.Contains(w, "policies[0].groups") && strings.Contains(w, `"nobodies"`)
+	}) {
 		t.Errorf("nothing warns of the group: %q", warned)
 	}
 }

@@ -62,7 +62,7 @@ var needs = map[string][]access.Action{
 }
 
 // call calls a method with zero arguments. It reports whether the registry behind the guard, which is none, was reached.
-func call(t *testing.T, g registry.Registry, method string, ctx context.Context) (reached bool, err error) {
+func call(ctx context.Context, t *testing.T, g registry.Registry, method string) (reached bool, err error) {
 	t.Helper()
 	m := reflect.ValueOf(g).MethodByName(method)
 	args := []reflect.Value{reflect.ValueOf(ctx)}
@@ -96,7 +96,7 @@ func TestEveryMethodIsGuarded(t *testing.T) {
 		for _, action := range all {
 			g := New(nil, allowing(t, action))
 			for _, who := range []string{"alice", ""} {
-				reached, err := call(t, g, name, as(t.Context(), who))
+				reached, err := call(as(t.Context(), who), t, g, name)
 				want := slices.Contains(enough, action)
 				if reached != want {
 					t.Errorf("%s for %q with %s: the store was reached: %v, want %v (%v)", name, who, action, reached, want, err)
@@ -114,7 +114,7 @@ func TestEveryMethodIsGuarded(t *testing.T) {
 				}
 			}
 		}
-		if reached, err := call(t, New(nil, allowing(t)), name, t.Context()); !reached {
+		if reached, err := call(t.Context(), t, New(nil, allowing(t)), name); !reached {
 			t.Errorf("%s as work of our own: %v", name, err)
 		}
 	}

@@ -330,3 +330,6 @@ func (p *Policy) Lists(r *access.Request) bool {
 	}
 	return slices.ContainsFunc(p.globs, func(g glob) bool { return g.anonymous.has(access.Read) })
 }
+
+// IsAction reports whether there is such an action.
+func IsAction(action access.Action) bool { return bit(action) != 0 }
