@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/access"
 	"holdfast/internal/access/authn"
 	"holdfast/internal/access/authn/htpasswd"
+	"holdfast/internal/access/policy"
 	"holdfast/internal/api"
 	"holdfast/internal/oci"
 	"holdfast/internal/registry"
@@ -25,12 +26,18 @@ const service = "holdfast"
 type door struct {
 	authn     *authn.Handler
 	challenge func(r *http.Request, why string) string
+	rules     *policy.Policy
 	closed    bool // something must be shown at GET /v2/, so that clients learn how
 	end       func()
 }
 
 // newDoor builds it. What it follows, files for instance, it follows until end. Errors: ErrRefused.
 func (s *Server) newDoor(ctx context.Context, cfg Config) (*door, error) {
+	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given
+	rules, err := policy.New(cfg.Rules)
+	if err != nil {
+		return nil, fmt.Errorf("%w: http.accessControl: %w", ErrRefused, err)
+	}
 	auth := cfg.Auth
 	c := authn.Config{
 		Open: !auth.Given, FailDelay: auth.FailDelay, Failures: s.failures, Client: clientOf,
@@ -41,7 +48,7 @@ func (s *Server) newDoor(ctx context.Context, cfg Config) (*door, error) {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
-	d := &door{closed: auth.Given, end: func() { cancel(); following.Wait() }}
+	d := &door{rules: rules, closed: auth.Given, end: func() { cancel(); following.Wait() }}
 	if auth.Htpasswd != "" {
 		way, err := htpasswd.Open(auth.Htpasswd, s.log)
 		if err != nil {
@@ -70,9 +77,12 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) { s.door.Load().a
 
 // admitted serves a request of which it is known who makes it.
 func (s *Server) admitted(w http.ResponseWriter, r *http.Request) {
-	id := access.From(r.Context()).Identity
+	req := access.From(r.Context())
+	id := req.Identity
 	h := s.api.Load()
 	switch {
+	case s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath:
+		s.serveMetrics(w, r, req)
 	case h == nil:
 		closeAfterBody(w, r)
 		api.WriteUnavailable(w, r)
@@ -85,8 +95,25 @@ func (s *Server) admitted(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serveMetrics tells the metrics to whoever may know them.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, req *access.Request) {
+	closeAfterBody(w, r)
+	switch {
+	case s.rules().Metrics(req):
+		s.scrape.ServeHTTP(w, r)
+	case req.Identity.Anonymous():
+		w.Header().Set("WWW-Authenticate", s.challenge(r))
+		api.WriteError(w, r, http.StatusUnauthorized, oci.Errorf(oci.Unauthorized, "credentials are needed"))
+	default:
+		api.WriteError(w, r, http.StatusForbidden, oci.Errorf(oci.Denied, "you may not read the metrics"))
+	}
+}
+
 // challenge says how a client that was refused can say who it is.
 func (s *Server) challenge(r *http.Request) string { return s.door.Load().challenge(r, "") }
+
+// rules are those in force.
+func (s *Server) rules() *policy.Policy { return s.door.Load().rules }
 
 // clientOf says where a request comes from.
 func clientOf(r *http.Request) authn.Client {

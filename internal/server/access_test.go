@@ -61,6 +61,11 @@ func TestDoor(t *testing.T) {
 		{"HEAD", "/v2/a/manifests/v1", as("ann:b"), 401, ""},
 		{"GET", "/v2/a/manifests/v1", as("bob:b"), 404, "MANIFEST_UNKNOWN"},
 		{"PUT", "/v2/a/manifests/v1", as("bob:wrong"), 401, "UNAUTHORIZED"},
+		{"GET", "/v2/a/manifests/v1", nil, 401, "UNAUTHORIZED"},
+		{"POST", "/v2/a/blobs/uploads/", nil, 401, "UNAUTHORIZED"},
+		{"GET", "/v2/_catalog", nil, 401, "UNAUTHORIZED"},
+		{"GET", "/metrics", nil, 401, "UNAUTHORIZED"},
+		{"GET", "/metrics", as("bob:b"), 200, "holdfast_"},
 		{"GET", "/livez", nil, 200, "alive"},
 		{"GET", "/readyz", as("bob:wrong"), 200, "ready"},
 	} {

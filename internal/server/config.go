@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/internal/access/policy"
 	"holdfast/internal/collect/retain"
 	"holdfast/internal/config"
 	"holdfast/internal/format"
@@ -31,8 +32,8 @@ type Config struct {
 	MetricsPath  string // where the metrics are served; "": nowhere
 	Observe      Observe
 
-	Auth          config.Auth
-	AccessControl config.AccessControl
+	Auth  config.Auth   // who may come in
+	Rules policy.Config // who may do what
 
 	// AgesDivisor is what Scaled divided all ages by: a test's. 0 and 1: they are what they should be.
 	AgesDivisor int64

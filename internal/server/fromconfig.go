@@ -22,8 +22,9 @@ func FromConfig(c *config.Config, version string) Config {
 		DrainTimeout: c.HTTP.DrainTimeout,
 		NoDelete:     !c.Storage.DeleteEnabled,
 		Observe:      Observe{AdminAddress: c.HTTP.AdminAddress, Requests: c.Log.Requests, Traces: c.Tracing.Endpoint},
-		Auth:         c.HTTP.Auth, AccessControl: c.HTTP.AccessControl,
-		Scrub: Scrub{Enabled: c.Scrub.Enabled, Interval: c.Scrub.Interval},
+		Auth:         c.HTTP.Auth,
+		Rules:        c.HTTP.AccessRules(),
+		Scrub:        Scrub{Enabled: c.Scrub.Enabled, Interval: c.Scrub.Interval},
 	}
 	if c.Metrics.Enabled {
 		out.MetricsPath = c.Metrics.Path

@@ -13,7 +13,7 @@ import (
 func merged(started, next Config) Config {
 	out := started
 	out.Progress, out.DrainDelay, out.DrainTimeout, out.NoDelete, out.Scrub = next.Progress, next.DrainDelay, next.DrainTimeout, next.NoDelete, next.Scrub
-	out.Auth, out.AccessControl = next.Auth, next.AccessControl
+	out.Auth, out.Rules = next.Auth, next.Rules
 	out.Storage = started.Storage.merged(next.Storage)
 	out.SubPaths = maps.Clone(started.SubPaths)
 	for path, sub := range started.SubPaths {

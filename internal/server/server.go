@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/access/authn"
+	"holdfast/internal/access/guard"
 	"holdfast/internal/api"
 	"holdfast/internal/cluster"
 	datas3 "holdfast/internal/data/s3"
@@ -66,6 +67,7 @@ type Server struct {
 
 	door     atomic.Pointer[door]
 	failures *authn.Failures
+	scrape   http.Handler // of the metrics
 	replicas atomic.Int64 // about how many there are
 }
 
@@ -169,7 +171,7 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 		r = registry.NewRoutes(r, routes)
 	}
 	s.desk = newDesk(opened)
-	s.api.Store(api.New(r, s.apiConfig()))
+	s.api.Store(api.New(guard.New(r, s.rules), s.apiConfig()))
 	s.health.answered()
 	s.health.served = s.served
 	s.configure(ctx)
@@ -309,7 +311,7 @@ func (s *Server) judge(ctx context.Context, st *store, err error) {
 func (s *Server) handler(ending <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
-	scrape := s.metrics.Handler()
+	s.scrape = s.metrics.Handler()
 	return s.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.health.draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -324,11 +326,6 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 			return
 		case clusterPath, eventsPath:
 			s.serveCluster(w, r, ending)
-			return
-		}
-		if s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath {
-			closeAfterBody(w, r)
-			scrape.ServeHTTP(w, r)
 			return
 		}
 		s.enter(w, r)
