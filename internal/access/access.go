@@ -45,6 +45,8 @@ type Identity struct {
 	Groups []string // of a directory, a token, a provider; those of the configuration are added by whoever decides
 	Way    Way
 	Claims map[string]any // of a token that is JSON; nil without
+	// Key is the id of the API key that was shown, or that what was shown was given for; "" without one.
+	Key string
 	// Limits is what the credentials allow at most, whoever shows them: a token's scope. nil: whatever the rules allow their holder.
 	Limits *Limits
 }

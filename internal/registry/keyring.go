@@ -142,6 +142,23 @@ func (l *Local) Verify(ctx context.Context, mac []byte, domain string, fields ..
 	return l.verifies(mac, domain, fields), nil
 }
 
+// Keys returns what MAC of no fields is under each secret that verifies, the one that is in use first: keys for whoever signs by another method. What none of
+// them verifies may be signed under a secret that another replica knows already: see RereadSecret.
+func (l *Local) Keys(domain string) [][]byte {
+	known, now := l.keys.known.Load(), l.records.Now()
+	keys := [][]byte{macUnder(known.Head.Secret, domain, nil)}
+	for _, old := range known.Head.Previous {
+		if l.stillVerifies(old, now) {
+			keys = append(keys, macUnder(old.Secret, domain, nil))
+		}
+	}
+	return keys
+}
+
+// RereadSecret returns after the secret was read anew, by a read that began after the call. It is for those who were shown what none of Keys verifies, and is
+// bounded as Verify is: it may wait for a second, and then for the store. Errors: those of the store.
+func (l *Local) RereadSecret(ctx context.Context) error { return l.rereadSecret(ctx) }
+
 func (l *Local) verifies(mac []byte, domain string, fields [][]byte) bool {
 	under := func(secret []byte) bool {
 		want := macUnder(secret, domain, fields)

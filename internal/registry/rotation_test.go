@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -272,6 +273,46 @@ func TestUnreadableSecretIsNoAnswerForMany(t *testing.T) {
 			if err != nil {
 				t.Errorf("once it is back: %v", err)
 			}
+		}
+	})
+}
+
+// TestKeys: whoever signs under Keys is understood by every replica, before and after a rotation, for a day; and no more once it was revoked.
+func TestKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, reads := two(t)
+		has := func(l *registry.Local, key []byte) bool {
+			return slices.ContainsFunc(l.Keys("test"), func(k []byte) bool { return bytes.Equal(k, key) })
+		}
+		first := a.Keys("test")[0]
+		if !bytes.Equal(first, a.MAC("test")) || !has(b, first) || bytes.Equal(first, a.Keys("other")[0]) || len(first) != 32 {
+			t.Fatal("replicas have other keys, or domains the same")
+		}
+		if _, err := a.RotateSecret(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		second := a.Keys("test")[0]
+		if bytes.Equal(first, second) || !has(a, first) || has(b, second) {
+			t.Fatal("what a rotation does")
+		}
+		before := reads.count()
+		if err := b.RereadSecret(t.Context()); err != nil || !has(b, second) || !has(b, first) || reads.count() != before+1 {
+			t.Fatalf("after it was read anew: %v", err)
+		}
+		reads.fail(true)
+		if err := b.RereadSecret(t.Context()); !errors.Is(err, record.ErrUnavailable) {
+			t.Errorf("a store that does not answer: %v", err)
+		}
+		reads.fail(false)
+		time.Sleep(25 * time.Hour)
+		if has(a, first) || has(b, first) || !has(b, second) {
+			t.Error("a day later")
+		}
+		if _, err := a.RotateSecret(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if has(a, second) {
+			t.Error("a revoked secret is good")
 		}
 	})
 }
