@@ -43,11 +43,11 @@ type Revocation struct {
 	By        string    `json:"by,omitempty"`
 }
 
-// APIKey is an API key, of which only the hash is kept. It is made once under a random id, and dies by a swap to a tombstone, which has none of
-// its fields but User.
+// APIKey is an API key, of which only the hash is kept. It is made once under a random id, and dies by a swap to a tombstone, which has none
+// of its fields.
 type APIKey struct {
 	Meta
-	User    string    `json:"user"`
+	User    string    `json:"user,omitempty"`
 	Hash    []byte    `json:"hash,omitempty"` // SHA-256 of the secret part
 	Label   string    `json:"label,omitempty"`
 	Scopes  []string  `json:"scopes,omitempty"` // repositories, as its maker wrote them; none: all
