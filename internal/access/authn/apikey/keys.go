@@ -90,6 +90,13 @@ func New(cfg Config) (*Keys, error) {
 // Close waits until it is noted when keys were used last: seconds at most.
 func (k *Keys) Close() { k.notes.Wait() }
 
+// Is reports whether a password has the form of a key. It is so long that nobody guesses one: it needs no bound of failures by name, in which somebody who gets
+// the user's password wrong would be in the way of his programs.
+func Is(password string) bool {
+	_, _, ok := split(password)
+	return ok
+}
+
 // Check is for a key in place of a password. What does not look like a key is authn.ErrOther.
 func (k *Keys) Check(ctx context.Context, name, password string) (access.Identity, error) {
 	id, secret, ok := split(password)
@@ -155,8 +162,11 @@ func (k *Keys) identify(ctx context.Context, id string, secret []byte, of func(u
 func (k *Keys) good(ctx context.Context, key stored) (access.Identity, error) {
 	head := key.Head
 	who := access.Identity{Name: head.User, Groups: head.Groups, Way: access.Way(head.Way)}
-	if !key.Is(format.Live) || expired(head, k.cfg.Store.Records.Now()) {
+	switch {
+	case !key.Is(format.Live):
 		return who, authn.ErrWrong
+	case expired(head, k.cfg.Store.Records.Now()):
+		return who, authn.ErrExpired
 	}
 	switch covered, err := k.cfg.Revoked.Covers(ctx, head.User, head.Created); {
 	case err != nil:

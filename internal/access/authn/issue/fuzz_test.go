@@ -35,7 +35,7 @@ func fuzzed(f *testing.F) *issue.Issuer {
 	u := &users{of: map[string]string{"alice": "a-secret"}}
 	i, err := issue.New(issue.Config{
 		Service: "registry", Secret: fixed{}, Now: records.Now, Revoked: revoke.New(format.Store{Records: records, Ages: format.DefaultAges()}),
-		Passwords: u, Standing: u, Keys: u, Allowed: rules, Log: slog.New(slog.DiscardHandler),
+		Check: u.check, Standing: u, Keys: u, Allowed: rules, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -58,8 +58,10 @@ type Config struct {
 	// Now is the store's clock.
 	Now     func() time.Time
 	Revoked Revoked
-	// Passwords are asked for names and passwords. nil: there are only anonymous tokens.
-	Passwords authn.Passwords
+	// Check is asked for names and passwords, see authn.Handler.CheckPassword; r is what is known of who asks. nil: there are only anonymous tokens.
+	Check func(ctx context.Context, r *access.Request, name, password string) (access.Identity, error)
+	// FailDelay is how long it takes to be told that credentials are not good.
+	FailDelay time.Duration
 	// Exchange are asked for a password that looks like a JWT: who shows one that is good has it back as its token. They see no token of ours.
 	Exchange []authn.Bearers
 	// Standing is asked at each use of a token. nil: tokens live until they end, and there are no refresh tokens.

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +29,8 @@ type given struct {
 	Scope        string `json:"scope,omitempty"`
 }
 
-// errWait is a user of whom something was revoked a moment ago: a token that he was given now would be refused with what was given before.
-var errWait = errors.New("issue: what the user was given was revoked a moment ago")
+// errWait is a user of whom something was revoked, or who came, a moment ago: a token that he was given now might be refused with what was given before.
+var errWait = errors.New("issue: the user's credentials have just changed")
 
 // ServeHTTP answers a request for a token: 200, whatever of what was asked for is allowed; 401 for credentials that are not good; 400, 405, 413 for what is no
 // request for a token; 503 when somebody could not be asked.
@@ -50,20 +52,38 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var wrong *askError
+	wait, limited := authn.Limited(err)
 	switch {
+	case limited:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		answer.Error(w, http.StatusTooManyRequests, oci.TooManyRequests, "too many failed logins: wait, then try again")
 	case errors.As(err, &wrong) && wrong.status != http.StatusUnauthorized:
 		if wrong.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", "GET, POST")
 		}
 		answer.Error(w, wrong.status, oci.Unsupported, wrong.text)
 	case wrong != nil, errors.Is(err, authn.ErrWrong), errors.Is(err, authn.ErrOther):
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", i.cfg.Service))
+		i.delay(r.Context())
+		w.Header().Set("WWW-Authenticate", authn.Basic(i.cfg.Service))
 		answer.Error(w, http.StatusUnauthorized, oci.Unauthorized, "the credentials are not good")
 	default:
 		if !errors.Is(err, errWait) && r.Context().Err() == nil {
 			i.cfg.Log.WarnContext(r.Context(), "no token could be given", "err", err)
 		}
 		answer.Error(w, http.StatusServiceUnavailable, oci.Unavailable, "the credentials cannot be checked now: try again")
+	}
+}
+
+// delay waits before a refusal.
+func (i *Issuer) delay(ctx context.Context) {
+	if i.cfg.FailDelay <= 0 {
+		return
+	}
+	timer := time.NewTimer(i.cfg.FailDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -78,7 +98,7 @@ func (i *Issuer) serve(r *http.Request, a ask) (given, error) {
 	switch a.shown {
 	case nothing:
 	case aPassword:
-		id, print, err = i.password(ctx, a.name, a.password)
+		id, print, err = i.password(r, a.name, a.password)
 	case aRefreshToken:
 		id, print, err = i.refresh(ctx, a.refresh)
 	case someTokens:
@@ -137,23 +157,39 @@ func (i *Issuer) refreshable(id access.Identity) bool {
 }
 
 // password finds out whose password it is, and what its fingerprint was before it was looked at.
-func (i *Issuer) password(ctx context.Context, name, password string) (id access.Identity, print string, err error) {
-	if i.cfg.Passwords == nil {
+func (i *Issuer) password(r *http.Request, name, password string) (id access.Identity, print string, err error) {
+	if i.cfg.Check == nil {
 		return id, "", authn.ErrWrong
 	}
-	if i.cfg.Standing != nil {
-		if print, err = i.cfg.Standing.Fingerprint(ctx, name); err != nil {
-			return id, "", fmt.Errorf("issue: give a token: %w", err)
-		}
+	ctx, req := r.Context(), i.cfg.Describe(r)
+	if print, err = i.print(ctx, name); err != nil {
+		return id, "", err
 	}
-	if id, err = i.cfg.Passwords.Check(ctx, name, password); err != nil {
+	if id, err = i.cfg.Check(ctx, &req, name, password); err != nil {
 		return id, "", fmt.Errorf("issue: give a token: %w", err)
+	}
+	if print == "" { // a user who came while his password was looked at has one now, which it may not have been
+		if now, err := i.print(ctx, name); err != nil || now != "" {
+			return id, "", errors.Join(errWait, err)
+		}
 	}
 	// A token for a token would live for ever; and nobody is no answer to a password.
 	if id.Anonymous() || id.Name == "" || id.Way == access.Token || id.Key != "" && i.cfg.Keys == nil {
 		return id, "", authn.ErrWrong
 	}
 	return id, print, nil
+}
+
+// print is the fingerprint of what a name has now.
+func (i *Issuer) print(ctx context.Context, name string) (string, error) {
+	if i.cfg.Standing == nil {
+		return "", nil
+	}
+	print, err := i.cfg.Standing.Fingerprint(ctx, name)
+	if err != nil {
+		return "", fmt.Errorf("issue: give a token: %w", err)
+	}
+	return print, nil
 }
 
 // refresh finds out whose refresh token it is.

@@ -3,6 +3,7 @@ package issue_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -62,6 +63,14 @@ func (u *users) Check(_ context.Context, name, password string) (access.Identity
 		return access.Identity{Name: name, Way: access.APIKey, Key: key, Limits: &access.Limits{Repositories: []access.Limit{{Name: "team/app", Actions: []access.Action{access.Read}}}}}, nil
 	}
 	return access.Identity{Name: name, Way: access.Htpasswd, Groups: u.groups[name]}, nil
+}
+
+func (u *users) check(ctx context.Context, _ *access.Request, name, password string) (access.Identity, error) {
+	id, err := u.Check(ctx, name, password)
+	if errors.Is(err, authn.ErrOther) { // the door has asked everybody
+		err = authn.ErrWrong
+	}
+	return id, err
 }
 
 func (u *users) Fingerprint(_ context.Context, name string) (string, error) {
@@ -146,7 +155,7 @@ func newSite(t *testing.T) *site {
 		s.locals[i] = local
 		s.revoked[i] = revoke.New(format.Store{Records: s.records, Ages: format.DefaultAges()})
 		s.issuers[i], err = issue.New(issue.Config{
-			Service: "registry", Secret: local, Now: s.records.Now, Revoked: s.revoked[i], Passwords: s.users, Standing: s.users, Keys: s.users,
+			Service: "registry", Secret: local, Now: s.records.Now, Revoked: s.revoked[i], Check: s.users.check, Standing: s.users, Keys: s.users,
 			Exchange: []authn.Bearers{s.workload}, Allowed: rules, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

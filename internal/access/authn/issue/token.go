@@ -108,7 +108,7 @@ type verified struct {
 // Verify returns whom a token was given for, with the limits that it has, and asks at each use whether it still stands: the secret that signed it was not revoked,
 // nor what the user was given until then (2 s at most at other replicas), nor the API key that it was given for; and Standing stands by the credentials. A token for
 // nobody is an identity that is anonymous and has limits.
-// Errors: authn.ErrOther for what is no token of ours; authn.ErrWrong; anything else is a store or backend that could not be asked.
+// Errors: authn.ErrOther for what is no token of ours; authn.ErrWrong, and ErrExpired; anything else is a store or backend that could not be asked.
 func (i *Issuer) Verify(ctx context.Context, token string) (access.Identity, error) {
 	v, err := i.check(ctx, token, forAccess)
 	if err != nil {
@@ -132,10 +132,12 @@ func (i *Issuer) check(ctx context.Context, token string, want use) (*verified, 
 		return nil, err
 	}
 	now, c := i.cfg.Now(), &v.claims
-	past := now.Add(-leeway).Unix() >= c.Expires
 	early := now.Add(leeway).Unix() < max(c.NotBefore, c.Issued)
-	if c.Audience != i.cfg.Service || c.Use != want || past || early {
+	switch past := now.Add(-leeway).Unix() >= c.Expires; {
+	case c.Audience != i.cfg.Service || c.Use != want || early:
 		return nil, authn.ErrWrong
+	case past:
+		return nil, authn.ErrExpired
 	}
 	return v, nil
 }

@@ -148,7 +148,7 @@ type claims struct {
 
 // Verify returns whom a token was given to, with what it allows, which the rules of the registry add nothing to and take nothing from. Its name may be empty: token
 // servers give tokens to nobody too.
-// Errors: authn.ErrOther for what no key here has signed; authn.ErrWrong for a token that has ended, is not for this service, or was revoked; those of the store.
+// Errors: authn.ErrOther for what no key here has signed; authn.ErrExpired; authn.ErrWrong for a token that is not for this service, or was revoked; those of the store.
 func (b *Bearer) Verify(ctx context.Context, token string) (access.Identity, error) {
 	c, err := b.signed(token)
 	if err != nil {
@@ -157,8 +157,10 @@ func (b *Bearer) Verify(ctx context.Context, token string) (access.Identity, err
 	now := b.cfg.Now()
 	at, slack := float64(now.Unix()), leeway.Seconds()
 	switch {
-	case at-slack >= c.Expires, at+slack < max(c.NotBefore, c.Issued), !slices.Contains(c.Audience, b.cfg.Service), b.cfg.Issuer != "" && c.Issuer != b.cfg.Issuer:
+	case at+slack < max(c.NotBefore, c.Issued), !slices.Contains(c.Audience, b.cfg.Service), b.cfg.Issuer != "" && c.Issuer != b.cfg.Issuer:
 		return access.Identity{}, authn.ErrWrong
+	case at-slack >= c.Expires:
+		return access.Identity{}, authn.ErrExpired
 	case len(c.Subject) > maxSubjectBytes, len(c.Access) > maxAccess:
 		return access.Identity{}, authn.ErrWrong
 	}

@@ -130,7 +130,7 @@ func newOne(issuer Issuer, compile Compile) (*one, error) {
 }
 
 // Verify returns whose token it is, with its claims, which conditions of rules may ask for.
-// Errors: authn.ErrOther for what is not of one of the issuers; authn.ErrWrong for a token of theirs that has ended, is for somebody else, or whose claims the mapping
+// Errors: authn.ErrOther for what is not of one of the issuers; authn.ErrExpired; authn.ErrWrong for a token of theirs that is for somebody else, or whose claims the mapping
 // does not take; anything else is an issuer that could not be asked for a key that is not known, or the store.
 func (s *Issuers) Verify(ctx context.Context, token string) (access.Identity, error) {
 	var none access.Identity
@@ -147,7 +147,7 @@ func (s *Issuers) Verify(ctx context.Context, token string) (access.Identity, er
 		s.known.Add(sum, k)
 	}
 	if !s.cfg.Now().Before(k.expires) {
-		return none, authn.ErrWrong
+		return none, authn.ErrExpired
 	}
 	if s.cfg.Revoked != nil {
 		switch covered, err := s.cfg.Revoked.Covers(ctx, k.id.Name, k.issued); {
@@ -168,6 +168,7 @@ func (s *Issuers) look(ctx context.Context, token string) (known, error) {
 		return known{}, authn.ErrOther
 	}
 	answer := authn.ErrOther
+	var ended *oidc.TokenExpiredError
 	for _, o := range s.all {
 		if o.URL != issuer && !o.SkipIssuer {
 			continue
@@ -180,6 +181,8 @@ func (s *Issuers) look(ctx context.Context, token string) (known, error) {
 			continue
 		case errors.Is(err, errUnreachable), ctx.Err() != nil:
 			answer = err
+		case errors.As(err, &ended):
+			answer = authn.ErrExpired
 		case errors.Is(answer, authn.ErrOther):
 			s.cfg.Log.DebugContext(ctx, "an identity token was not taken", "issuer", o.URL, "err", err)
 			answer = authn.ErrWrong
