@@ -26,6 +26,8 @@ type Auth struct {
 	MTLS     MTLS
 	// APIKey lets users make keys of their own.
 	APIKey bool
+	// Token is our own token endpoint.
+	Token Token
 	// SecureSession marks cookies as for HTTPS only; nil: when the server speaks TLS.
 	SecureSession *bool
 }
@@ -48,6 +50,13 @@ type LDAP struct {
 	// BindDN and BindPassword are of CredentialsFile, or of the section itself.
 	BindDN       string
 	BindPassword Secret
+}
+
+// Token is http.auth.token, a section of ours: its presence turns our own token endpoint on.
+type Token struct {
+	Enabled bool
+	// Service is what the registry is called in challenges and tokens; empty: "holdfast". The same at every replica.
+	Service string
 }
 
 // Bearer is http.auth.bearer.

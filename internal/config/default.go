@@ -42,6 +42,7 @@ func beforeFile() *Config {
 	c := Default()
 	c.Storage.Store = defaultStore()
 	c.Storage.GC.Enabled = true
+	c.HTTP.Auth.Bearer = new(Bearer) // until finish has looked whether there is one
 	return c
 }
 

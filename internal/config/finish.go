@@ -22,6 +22,7 @@ func (w *walker) finish(c *Config) {
 	w.metrics(&c.Metrics)
 	w.admin(&c.HTTP)
 	w.accessControl(&c.HTTP)
+	w.tokens(&c.HTTP.Auth)
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {

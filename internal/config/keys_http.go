@@ -23,6 +23,7 @@ func allKeys() []key {
 	keys = append(keys, below("storage.subPaths.*", storeKeys())...)
 	keys = append(keys, below("http", httpKeys())...)
 	keys = append(keys, below("http.auth", authKeys())...)
+	keys = append(keys, below("http.auth", tokenKeys())...)
 	keys = append(keys, below("http.accessControl", accessKeys())...)
 	keys = append(keys, below("log", []key{
 		{path: "level", kind: parseLevel, into: func(t *target) any { return &t.config.Log.Level }},
@@ -63,7 +64,6 @@ func httpKeys() []key {
 func authKeys() []key {
 	keys := []key{
 		{path: "failDelay", kind: parseFailDelay, into: func(t *target) any { return &t.config.HTTP.Auth.FailDelay }},
-		{path: "apikey", kind: parseBool, state: silent},
 		{path: "secureSession", kind: parseBool, state: silent},
 		{path: "sessionKeysFile", kind: parsePath, state: silent},
 		{path: "sessionDriver", kind: anything, state: silent},
@@ -81,27 +81,6 @@ func authKeys() []key {
 		{path: "ldap.userGroupAttribute", kind: parseText, state: silent},
 		{path: "ldap.caCert", kind: parsePath, state: silent},
 		{path: "ldap.credentialsFile", kind: parsePath, state: silent},
-
-		{path: "bearer.realm", kind: parseText, state: silent},
-		{path: "bearer.service", kind: parseText, state: silent},
-		{path: "bearer.cert", kind: parsePath, state: silent},
-		{path: "bearer.awsSecretsManager.region", kind: parseText, state: silent},
-		{path: "bearer.awsSecretsManager.secretName", kind: parseText, state: silent},
-		{path: "bearer.awsSecretsManager.refreshInterval", kind: parseDuration, state: silent},
-		{path: "bearer.upstreamTokenEndpoint.realm", kind: parseText, state: silent},
-		{path: "bearer.upstreamTokenEndpoint.service", kind: parseText, state: silent},
-		{path: "bearer.upstreamTokenEndpoint.allowInsecureHttp", kind: parseBool, state: silent},
-		{path: "bearer.oidc[].issuer", kind: parseText, state: silent},
-		{path: "bearer.oidc[].audiences", kind: parseTexts, state: silent},
-		{path: "bearer.oidc[].certificateAuthority", kind: parseText, state: silent},
-		{path: "bearer.oidc[].certificateAuthorityFile", kind: parsePath, state: silent},
-		{path: "bearer.oidc[].skipIssuerVerification", kind: parseBool, state: silent},
-		{path: "bearer.oidc[].claimMapping.username", kind: parseText, state: silent},
-		{path: "bearer.oidc[].claimMapping.groups", kind: parseText, state: silent},
-		{path: "bearer.oidc[].claimMapping.variables[].name", kind: parseText, state: silent},
-		{path: "bearer.oidc[].claimMapping.variables[].expression", kind: parseText, state: silent},
-		{path: "bearer.oidc[].claimMapping.validations[].expression", kind: parseText, state: silent},
-		{path: "bearer.oidc[].claimMapping.validations[].message", kind: parseText, state: silent},
 
 		{path: "mtls.identityAttributes", kind: parseTexts, state: silent},
 		{path: "mtls.uriSanPattern", kind: parseText, state: silent},
