@@ -15,7 +15,7 @@ import (
 // FuzzDecode: whatever the store holds, it is read or refused; and what was read is written as what it was.
 func FuzzDecode(f *testing.F) {
 	heads := func() []Header {
-		return []Header{&Blob{}, &Link{}, &Manifest{}, &Tag{}, &Referrers{}, &Fence{}, &Marker{}, &Upload{}, &Pulled{}, &PulledSince{}}
+		return []Header{&Blob{}, &Link{}, &Manifest{}, &Tag{}, &Referrers{}, &Fence{}, &Marker{}, &Upload{}, &Pulled{}, &PulledSince{}, &Revocation{}, &APIKey{}}
 	}
 	for i, h := range heads() {
 		h.base().Version, h.base().Nonce = Version, "n"
@@ -51,7 +51,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !bytes.Equal(got, body) {
 			t.Fatalf("the body %q became %q, %v", body, got, err)
 		}
-		if diff := cmp.Diff(h, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(Blob{}, Link{}, Manifest{}, Tag{}, Referrers{}, Fence{}, Marker{}, Upload{}, Pulled{}, PulledSince{})); diff != "" {
+		if diff := cmp.Diff(h, again, cmpopts.EquateEmpty(), cmp.AllowUnexported(Blob{}, Link{}, Manifest{}, Tag{}, Referrers{}, Fence{}, Marker{}, Upload{}, Pulled{}, PulledSince{}, Revocation{}, APIKey{})); diff != "" {
 			t.Errorf("the head changed (-read +written and read again):\n%s", diff)
 		}
 	})

@@ -50,7 +50,7 @@ func brokenThings() []broken {
 	setState := func(state format.State) func(*format.Blob, []byte) []byte {
 		return func(h *format.Blob, _ []byte) []byte { h.State = state; return nil }
 	}
-	return []broken{
+	return append(brokenAccess(), []broken{
 		{
 			name: "a key of nobody", do: func(s *site, _ bodies) { s.put(format.ManifestPrefix("a")+"strange", strings.Repeat("x", 2000)) },
 			want: kinds{fsck.UnknownKey}, left: kinds{fsck.UnknownKey},
@@ -364,7 +364,7 @@ func brokenThings() []broken {
 			},
 			want: kinds{fsck.SessionOffsetWrong}, left: kinds{fsck.SessionOffsetWrong},
 		},
-	}
+	}...)
 }
 
 // manifest writes a manifest as a push does that ends there.
@@ -441,7 +441,7 @@ func TestEachBrokenThingIsFound(t *testing.T) {
 
 func (s *site) versions() (all []string) {
 	s.t.Helper()
-	for _, prefix := range []record.Key{"b/", "cfg/", "l/", "n/", "r/", "u/"} {
+	for _, prefix := range []record.Key{"a/", "b/", "cfg/", "l/", "n/", "r/", "u/"} {
 		for entry, err := range s.records.List(s.ctx(), prefix, "") {
 			s.check(err)
 			all = append(all, string(entry.Key)+" "+string(entry.Version))

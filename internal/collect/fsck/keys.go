@@ -57,6 +57,8 @@ func parseKey(key record.Key) (address, bool) {
 		return a, isRepository(a.repo) && format.RepositoryKey(a.repo) == key
 	case p[0] == "u" && len(p) == 3:
 		return address{class: Sessions, id: p[2]}, isID(data.ID(p[2])) && format.UploadKey(p[2]) == key
+	case p[0] == "a" && len(p) >= 2:
+		return parseAccessKey(key, p[1:])
 	case p[0] == "r" && len(p) >= 4:
 		return parseRepositoryKey(key, format.UnescapeRepository(p[2]), p[3:])
 	}

@@ -71,6 +71,8 @@ const (
 
 	SessionSegmentMissing Kind = "session-segment-missing"
 	SessionOffsetWrong    Kind = "session-offset-wrong"
+
+	APIKeyUnlisted Kind = "api-key-unlisted"
 )
 
 // meaning is what a kind of finding always says.
@@ -162,6 +164,9 @@ func meaningOf(k Kind) meaning {
 		return meaning{Wrong, "Cancel this upload: it cannot be finished, and its client must begin anew."}
 	case SessionOffsetWrong:
 		return meaning{Wrong, "Cancel this upload and report it as a bug: its segments do not add up to its offset."}
+
+	case APIKeyUnlisted:
+		return meaning{Wrong, "Mend it: a user has an API key that he cannot see, and so not delete."}
 	}
 	return meaning{Wrong, "Report it as a bug."}
 }
@@ -177,6 +182,7 @@ func Kinds() []Kind {
 		ReferrerMissing, ReferrerStale, ReferrerDiffers, ReferrerTwice,
 		RepositoryUnmarked, FenceBehind,
 		SessionSegmentMissing, SessionOffsetWrong,
+		APIKeyUnlisted,
 	}
 }
 

@@ -27,7 +27,7 @@ func (c *checker) repair(ctx context.Context, f Finding) (did string, mended boo
 		return c.mendLink(ctx, a.repo, a.digest)
 	case TagMarkerMissing:
 		return c.mark(ctx, f.Keys[0], "")
-	case RepositoryUnmarked:
+	case RepositoryUnmarked, APIKeyUnlisted:
 		return c.mark(ctx, f.Keys[0], format.Live)
 	case ReferrerMissing, ReferrerStale, ReferrerDiffers, ReferrerTwice:
 		m, _ := parseKey(f.Keys[1])
@@ -265,7 +265,11 @@ func (c *checker) rewrite(ctx context.Context, key record.Key, a address) (strin
 		return rewriteAs[format.Fence](ctx, c.store, key, a)
 	case Sessions:
 		return rewriteAs[format.Upload](ctx, c.store, key, a)
-	case Markers, Repositories:
+	case Revocations:
+		return rewriteAs[format.Revocation](ctx, c.store, key, a)
+	case APIKeys:
+		return rewriteAs[format.APIKey](ctx, c.store, key, a)
+	case Markers, Repositories, APIKeyMarkers:
 		return rewriteAs[format.Marker](ctx, c.store, key, a)
 	}
 	return "", false, nil

@@ -23,8 +23,10 @@ func legal(class Class) []format.State {
 		return []format.State{format.Pending, format.Live, format.Condemned, format.Dead, format.Corrupt}
 	case Manifests, Repositories:
 		return []format.State{format.Live, format.Condemned, format.Dead}
-	case Tags:
+	case Tags, APIKeys:
 		return []format.State{format.Live, format.Dead}
+	case Revocations, APIKeyMarkers:
+		return []format.State{format.Live}
 	case Markers:
 		return []format.State{"", format.Live, format.Condemned}
 	case Referrers:
@@ -77,6 +79,12 @@ func (i *item[H]) own(a address) []problem {
 		}
 	case *format.Upload:
 		all = append(all, ownSession(i.state, head)...)
+	case *format.Revocation:
+		all = append(all, ownRevocation(a, head)...)
+	case *format.APIKey:
+		if i.Present() {
+			all = append(all, ownAPIKey(head)...)
+		}
 	}
 	return all
 }

@@ -124,6 +124,10 @@ func metaOf(head any) format.Meta {
 		return h.Meta
 	case *format.Upload:
 		return h.Meta
+	case *format.Revocation:
+		return h.Meta
+	case *format.APIKey:
+		return h.Meta
 	}
 	return format.Meta{}
 }
@@ -145,7 +149,11 @@ func loadAny(ctx context.Context, v *view, key record.Key, class Class) (loaded,
 		return load[format.Fence](ctx, v, key)
 	case Sessions:
 		return load[format.Upload](ctx, v, key)
-	case Markers, Repositories:
+	case Revocations:
+		return load[format.Revocation](ctx, v, key)
+	case APIKeys:
+		return load[format.APIKey](ctx, v, key)
+	case Markers, Repositories, APIKeyMarkers:
 		return load[format.Marker](ctx, v, key)
 	}
 	return nil, fmt.Errorf("fsck: read %s: no values are of the class %q", key, class)
