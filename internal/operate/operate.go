@@ -36,6 +36,8 @@ const (
 	Token     Op = "token"
 	Rotate    Op = "secret rotate"
 	Upgrade   Op = "upgrade"
+
+	RevokeUser Op = "revoke"
 )
 
 // Request is what an operator asks for. Fields that its kind of work has no use for are ignored.
@@ -53,6 +55,7 @@ type Request struct {
 	For        string        `json:"for,omitempty"`        // token: its purpose
 	TTL        time.Duration `json:"ttl,omitempty"`        // token: nanoseconds
 	Revoke     bool          `json:"revoke,omitempty"`     // secret rotate: what was signed before is good no more
+	User       string        `json:"user,omitempty"`       // revoke: whose tokens, sessions and API keys
 	Enable     string        `json:"enable,omitempty"`     // upgrade: the feature; "": none, only tell
 }
 
@@ -110,6 +113,8 @@ func Do(ctx context.Context, stores []Store, r Request, out, progress io.Writer)
 			code, err = j.rotate(ctx)
 		case Upgrade:
 			code, err = j.upgrade(ctx)
+		case RevokeUser:
+			code, err = j.revokeUser(ctx)
 		default:
 			err = misused("there is no work called %q", r.Do)
 		}

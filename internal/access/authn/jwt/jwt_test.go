@@ -130,7 +130,7 @@ func TestKinds(t *testing.T) {
 
 // TestFiles that cannot be used.
 func TestFiles(t *testing.T) {
-	weak := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // weak on purpose: it is to be refused
+	weak := must(rsa.GenerateKey(rand.Reader, 1024))
 	good := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(good))})
 	for name, text := range map[string][]byte{
