@@ -46,13 +46,14 @@ func addImmutable(t *target) *target { return addItem(t, &itemOf[RepositoryPolic
 
 func immutables(t *target) []*target { return itemsOf(t, itemOf[RepositoryPolicy](t).ImmutableTags) }
 
-// addItem makes one more of a list.
+// addItem makes one more item of a list of sections.
 func addItem[T any](t *target, list *[]T) *target {
 	var zero T
 	*list = append(*list, zero)
 	return t.in(&(*list)[len(*list)-1])
 }
 
+// itemsOf are the items of a list of sections.
 func itemsOf[T any](t *target, list []T) []*target {
 	var all []*target
 	for i := range list {

@@ -61,21 +61,6 @@ func variables(t *target) []*target { return itemsOf(t, itemOf[OIDC](t).Mapping.
 func addValidation(t *target) *target { return addItem(t, &itemOf[OIDC](t).Mapping.Validations) }
 func validations(t *target) []*target { return itemsOf(t, itemOf[OIDC](t).Mapping.Validations) }
 
-// addItem makes one more item of a list of sections.
-func addItem[T any](t *target, list *[]T) *target {
-	*list = append(*list, *new(T))
-	return t.in(&(*list)[len(*list)-1])
-}
-
-// itemsOf are the items of a list of sections.
-func itemsOf[T any](t *target, list []T) []*target {
-	var all []*target
-	for i := range list {
-		all = append(all, t.in(&list[i]))
-	}
-	return all
-}
-
 // tokens checks what the keys of tokens say together.
 func (w *walker) tokens(a *Auth) {
 	const path = "http.auth.bearer"
