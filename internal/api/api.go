@@ -15,8 +15,9 @@ import (
 
 // Config is what an operator can choose. The zero value is the documented default.
 type Config struct {
-	Progress time.Duration // a body without progress for this long is cut; 0: never
-	NoDelete bool          // deletes answer 405
+	Progress    time.Duration // a body without progress for this long is cut; 0: never
+	MinBodyRate int64         // bytes a second that a body must bring over 30 s, or over Progress when that is shorter; 0: 1 KiB; below 0, or with Progress 0: no bound
+	NoDelete    bool          // deletes answer 405
 	// Challenge is the value of WWW-Authenticate for a request that needs credentials; nil: none are asked for.
 	Challenge   func(*http.Request) string
 	RedirectTTL time.Duration // how long the URL is good for that a redirect points to, where blobs have one; 0: 20 min
@@ -36,6 +37,9 @@ func New(r registry.Registry, cfg Config) *Handler {
 	if cfg.RedirectTTL == 0 {
 		cfg.RedirectTTL = defaultRedirectTTL
 	}
+	if cfg.MinBodyRate == 0 {
+		cfg.MinBodyRate = defaultMinBodyRate
+	}
 	return &Handler{registry: r, cfg: cfg}
 }
 
@@ -45,7 +49,10 @@ func (h *Handler) With(cfg Config) *Handler { return New(h.registry, cfg) }
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := &begunBody{ReadCloser: r.Body}
-	rec := &recorder{ResponseWriter: w, before: func(status int) { h.drain(w, r, body.begun, status) }}
+	rec := &recorder{ResponseWriter: w, before: func(status int) {
+		h.drain(w, r, body.begun, status)
+		h.boundAnswer(w)
+	}}
 	setCommonHeaders(rec.Header())
 	closeAfterUnclear(rec, r)
 	h.boundBody(rec, r)

@@ -12,8 +12,11 @@ import (
 	"holdfast/internal/registry"
 )
 
-// minBytesPerSecond is the rate below which a body is cut, measured over one progress time-out.
-const minBytesPerSecond = 1024
+// A body is cut when it brings fewer bytes a second than this, while paceWindow, or a progress time-out that is shorter, is waited for it.
+const (
+	defaultMinBodyRate = 1024
+	paceWindow         = 30 * time.Second
+)
 
 // boundBody bounds the wait for a body that no handler reads, or not to its end: net/http reads some of what
 // is left before it answers, and after, for as long as the connection's read deadline lets it.
@@ -24,33 +27,60 @@ func (h *Handler) boundBody(w http.ResponseWriter, r *http.Request) {
 }
 
 // pacedBody reads a request's body and moves the connection's read deadline on while the client makes
-// progress, so that what is bounded is the lack of it, not the length of an upload.
+// progress, so that what is bounded is the lack of it, not the length of an upload. Only the time counts that the client is waited for: the store may be slow.
 type pacedBody struct {
-	body     io.ReadCloser
-	control  *http.ResponseController
-	window   time.Duration // 0: no bound
-	quota    int64         // bytes that a window must bring
-	got      int64
-	deadline time.Time
+	body    io.ReadCloser
+	control *http.ResponseController
+	window  time.Duration // 0: no bound
+	rate    int64         // 0: any byte is progress
+	got     int64         // of this window
+	waited  time.Duration // in this window
 }
 
-func newPacedBody(w http.ResponseWriter, r *http.Request, window time.Duration) *pacedBody {
-	return &pacedBody{body: r.Body, control: http.NewResponseController(w), window: window, quota: int64(window.Seconds() * minBytesPerSecond)}
-}
-
-// Read implements io.Reader.
-func (b *pacedBody) Read(p []byte) (int, error) {
-	if b.window > 0 && (b.deadline.IsZero() || b.got >= b.quota) {
-		b.got = 0
-		b.deadline = time.Now().Add(b.window)
-		_ = b.control.SetReadDeadline(b.deadline) // not supported by test recorders only
+func (h *Handler) newPacedBody(w http.ResponseWriter, r *http.Request) *pacedBody {
+	b := &pacedBody{body: r.Body, control: http.NewResponseController(w), window: h.cfg.Progress, rate: max(0, h.cfg.MinBodyRate)}
+	if b.rate > 0 {
+		b.window = min(b.window, paceWindow)
 	}
+	return b
+}
+
+// Read implements io.Reader. Errors: a slowError, when the client does not keep its pace.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.window <= 0 {
+		return b.body.Read(p)
+	}
+	began := time.Now()
+	_ = b.control.SetReadDeadline(began.Add(b.window - b.waited)) // not supported by test recorders only
 	n, err := b.body.Read(p)
 	b.got += int64(n)
+	if b.waited += time.Since(began); b.got > 0 && b.got >= int64(b.window.Seconds()*float64(b.rate)) {
+		b.got, b.waited = 0, 0
+	}
 	if errors.Is(err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Time{}) // the store may take longer than the client did
 	}
+	if err != nil && timedOut(err) {
+		err = &slowError{b.rate, err}
+	}
 	return n, err
+}
+
+// slowError is a body that came slower than rate bytes a second; 0: that stopped.
+type slowError struct {
+	rate int64
+	err  error
+}
+
+// Error implements error.
+func (e *slowError) Error() string { return "api: the body came too slowly: " + e.err.Error() }
+
+// Unwrap returns the connection's error.
+func (e *slowError) Unwrap() error { return e.err }
+
+func timedOut(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
 }
 
 // begunBody remembers whether anybody has begun to read it, which is what gives a client leave to send it.
@@ -110,15 +140,25 @@ func (h *Handler) drain(w http.ResponseWriter, r *http.Request, begun bool, stat
 
 // bodyAnswer is the answer to a body that could not be read.
 func bodyAnswer(err *registry.BodyError) (int, []*oci.Error) {
-	var netErr net.Error
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout() {
-		return http.StatusRequestTimeout, []*oci.Error{oci.Errorf(oci.BlobUploadInvalid, "the body came slower than %d bytes a second", minBytesPerSecond)}
+	var slow *slowError
+	switch {
+	case errors.As(err, &slow) && slow.rate > 0:
+		return http.StatusRequestTimeout, []*oci.Error{oci.Errorf(oci.BlobUploadInvalid, "the body came slower than %d bytes a second", slow.rate)}
+	case timedOut(err):
+		return http.StatusRequestTimeout, []*oci.Error{oci.Errorf(oci.BlobUploadInvalid, "the body stopped before its end")}
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return http.StatusRequestEntityTooLarge, []*oci.Error{oci.Errorf(oci.ManifestInvalid, "a manifest has at most %d bytes", tooLarge.Limit)}
 	}
 	return http.StatusBadRequest, []*oci.Error{oci.Errorf(oci.SizeInvalid, "the body broke off")}
+}
+
+// boundAnswer bounds the wait for a client that does not read an answer. A long one moves the deadline on: see pacedWriter.
+func (h *Handler) boundAnswer(w http.ResponseWriter) {
+	if h.cfg.Progress > 0 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.cfg.Progress)) // not supported by test recorders only
+	}
 }
 
 // pacedWriter writes a response and moves the connection's write deadline on with every write.

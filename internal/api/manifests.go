@@ -122,7 +122,7 @@ func (h *Handler) readManifest(w *recorder, r *http.Request) ([]byte, error) {
 		return nil, oci.Errorf(oci.ManifestInvalid, "a manifest has at most %d bytes, this one has %d", oci.MaxManifestBytes, r.ContentLength).With(oci.TooLarge)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, oci.MaxManifestBytes)
-	body, err := io.ReadAll(newPacedBody(w, r, h.cfg.Progress))
+	body, err := io.ReadAll(h.newPacedBody(w, r))
 	if err != nil {
 		return nil, &registry.BodyError{Err: err}
 	}

@@ -97,7 +97,7 @@ func (h *Handler) pushBlob(w *recorder, r *http.Request, repo oci.Repository, te
 	if err != nil {
 		return err
 	}
-	if err := h.registry.PushBlob(r.Context(), repo, d, newPacedBody(w, r, h.cfg.Progress), r.ContentLength); err != nil {
+	if err := h.registry.PushBlob(r.Context(), repo, d, h.newPacedBody(w, r), r.ContentLength); err != nil {
 		return err
 	}
 	created(w, repo, d)
@@ -184,7 +184,7 @@ func (h *Handler) chunk(w http.ResponseWriter, r *http.Request) (registry.Chunk,
 		}
 		size = announced
 	}
-	return registry.Chunk{Start: first, Size: size, Body: newPacedBody(w, r, h.cfg.Progress)}, nil
+	return registry.Chunk{Start: first, Size: size, Body: h.newPacedBody(w, r)}, nil
 }
 
 // offset adds to an error about a chunk's place where the upload is, so that the client can go on.
