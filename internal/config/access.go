@@ -112,9 +112,10 @@ type Provider struct {
 // MTLS is http.auth.mtls: how a certificate names its holder.
 type MTLS struct {
 	// IdentityAttributes are asked in their order: CommonName, Subject, Email, URI, DNSName.
-	IdentityAttributes                      []string
-	URISANPattern                           string
-	URISANIndex, DNSSANIndex, EmailSANIndex int
+	IdentityAttributes []string
+	URISANPattern      string
+	// URISANIndex and the others count from 0; nil is 0.
+	URISANIndex, DNSSANIndex, EmailSANIndex *int
 }
 
 // AccessControl is http.accessControl.
@@ -155,12 +156,12 @@ type ImmutableTags struct{ Patterns, Except []string }
 
 // Limits are what a client may take, of http. Zero values: no limit.
 type Limits struct {
-	// Rate is requests per second of the whole replica, MethodRates those of one method.
+	// Rate is requests per second of one client for one path, at each replica; MethodRates those of one method.
 	Rate        int
-	MethodRates map[string]int
+	MethodRates []MethodRate
 	// ClientConcurrency is how many requests of one client are served at once.
 	ClientConcurrency int
-	// MinBodyRate is bytes per second that a request's body must have, over 30 s.
+	// MinBodyRate is bytes per second that a request's body must have, over 30 s; 0: one byte in HTTP.ReadTimeout.
 	MinBodyRate int64
 }
 

@@ -25,6 +25,7 @@ func Default() *Config {
 			WriteTimeout: time.Minute,
 			DrainDelay:   5 * time.Second,
 			DrainTimeout: time.Minute,
+			Limits:       Limits{MinBodyRate: defaultMinBodyRate},
 		},
 		Log:   Log{Level: slog.LevelInfo},
 		Scrub: Scrub{Interval: defaultScrubInterval},

@@ -23,6 +23,7 @@ func (w *walker) finish(c *Config) {
 	w.admin(&c.HTTP)
 	w.accessControl(&c.HTTP)
 	w.tokens(&c.HTTP.Auth)
+	w.edge(&c.HTTP)
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {

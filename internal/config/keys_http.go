@@ -22,8 +22,10 @@ func allKeys() []key {
 	keys = append(keys, below("storage", storageKeys())...)
 	keys = append(keys, below("storage.subPaths.*", storeKeys())...)
 	keys = append(keys, below("http", httpKeys())...)
+	keys = append(keys, below("http", edgeKeys())...)
 	keys = append(keys, below("http.auth", authKeys())...)
 	keys = append(keys, below("http.auth", tokenKeys())...)
+	keys = append(keys, below("http.auth.mtls", mtlsKeys())...)
 	keys = append(keys, below("http.accessControl", accessKeys())...)
 	keys = append(keys, below("log", []key{
 		{path: "level", kind: parseLevel, into: func(t *target) any { return &t.config.Log.Level }},
@@ -43,19 +45,8 @@ func httpKeys() []key {
 		{path: "drainDelay", kind: parseDuration, into: func(t *target) any { return &t.config.HTTP.DrainDelay }},
 		{path: "drainTimeout", kind: parseDuration, into: func(t *target) any { return &t.config.HTTP.DrainTimeout }},
 		{path: "maxBlobSize", kind: size(0, math.MaxInt64, true), into: func(t *target) any { return &t.config.Storage.MaxBlobSize }},
-		{path: "externalUrl", kind: parseText, state: silent}, // every Location is relative
 		{path: "realm", kind: parseText, into: func(t *target) any { return &t.config.HTTP.Auth.Realm }},
 		{path: "compat", kind: parseTexts, state: silent}, // Docker's schema 2 is always accepted
-		{path: "allowOrigin", kind: parseTexts, state: ignored, text: "pages of other origins get no answer in this version (no CORS)"},
-		{path: "ratelimit", state: ignored, text: "requests are not limited in this version: limit them in the load balancer"},
-		{path: "ratelimit.rate", kind: parseInt, state: silent},
-		{path: "ratelimit.methods[].method", kind: parseText, state: silent},
-		{path: "ratelimit.methods[].rate", kind: parseInt, state: silent},
-
-		{path: "tls", state: refused, text: "TLS is not available in this version", want: "http.tls removed and TLS ended in the load balancer"},
-		{path: "tls.cert", kind: parsePath, state: silent},
-		{path: "tls.key", kind: parsePath, state: silent},
-		{path: "tls.cacert", kind: parsePath, state: silent},
 		{path: "auth", into: func(t *target) any { return &t.config.HTTP.Auth.Given }},
 		{path: "accessControl", into: func(t *target) any { return &t.config.HTTP.AccessControl.Given }},
 	}
@@ -82,11 +73,6 @@ func authKeys() []key {
 		{path: "ldap.caCert", kind: parsePath, state: silent},
 		{path: "ldap.credentialsFile", kind: parsePath, state: silent},
 
-		{path: "mtls.identityAttributes", kind: parseTexts, state: silent},
-		{path: "mtls.uriSanPattern", kind: parseText, state: silent},
-		{path: "mtls.uriSanIndex", kind: parseInt, state: silent},
-		{path: "mtls.dnsSanIndex", kind: parseInt, state: silent},
-		{path: "mtls.emailSanIndex", kind: parseInt, state: silent},
 
 		{path: "openid.callbackAllowOrigins", kind: parseTexts, state: silent},
 		{path: "openid.providers.*.clientid", kind: parseText, state: silent},

@@ -62,6 +62,7 @@ func ours() []string {
 		"storage.ignoreForeign", "storage.gcRequestsPerSecond", "storage.delete", "storage.memoryBudget", "http.drainDelay", "http.drainTimeout", "http.maxBlobSize", "http.adminAddress",
 		"http.accessControl.repositories.*.immutableTags[].patterns", "http.accessControl.repositories.*.immutableTags[].except", "log.requestLevel", "extensions.tracing.endpoint",
 		"http.auth.token", "http.auth.token.enable", "http.auth.token.service",
+		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.minBodyRate",
 	}
 }
 
