@@ -31,6 +31,7 @@ type Config struct {
 	Scrub        Scrub
 	MetricsPath  string // where the metrics are served; "": nowhere
 	Observe      Observe
+	Edge         Edge
 
 	Auth  config.Auth   // who may come in
 	Rules policy.Config // who may do what

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/edge"
+	"holdfast/internal/edge/certs"
 	"holdfast/internal/format"
 	"holdfast/internal/s3"
 )
@@ -24,6 +26,7 @@ func FromConfig(c *config.Config, version string) Config {
 		Observe:      Observe{AdminAddress: c.HTTP.AdminAddress, Requests: c.Log.Requests, Traces: c.Tracing.Endpoint},
 		Auth:         c.HTTP.Auth,
 		Rules:        c.HTTP.AccessRules(),
+		Edge:         edgeFrom(c.HTTP),
 		Scrub:        Scrub{Enabled: c.Scrub.Enabled, Interval: c.Scrub.Interval},
 	}
 	if c.Metrics.Enabled {
@@ -31,6 +34,20 @@ func FromConfig(c *config.Config, version string) Config {
 	}
 	for path, sub := range c.Storage.SubPaths {
 		out.SubPaths[path] = storage(sub)
+	}
+	return out
+}
+
+func edgeFrom(h config.HTTP) Edge {
+	out := Edge{
+		TLS: certs.Files{Cert: h.TLS.Cert, Key: h.TLS.Key, CA: h.TLS.CACert},
+		H2C: h.Proxy.H2C, Trusted: h.Proxy.Trusted, ProxyProtocol: h.Proxy.Protocol, ExternalURL: h.Proxy.ExternalURL, AllowOrigin: h.Proxy.AllowOrigin,
+		Rates:             edge.Rates{All: h.Limits.Rate, Methods: map[string]int{}},
+		ClientConcurrency: h.Limits.ClientConcurrency,
+		MinBodyRate:       h.Limits.MinBodyRate,
+	}
+	for _, m := range h.Limits.MethodRates {
+		out.Rates.Methods[m.Method] = m.Rate
 	}
 	return out
 }

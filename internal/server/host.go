@@ -45,6 +45,7 @@ func (s *Server) supervise(ctx, working context.Context, address net.Addr) (end 
 	s.notify(ctx, systemd.Ready, s.statusLine())
 	var all sync.WaitGroup
 	all.Go(func() { s.reloads(working) })
+	all.Go(func() { s.watchEdge(working) })
 	if s.cfg.Host.Notifier != nil {
 		all.Go(func() { s.tellStatus(ctx) })
 		all.Go(func() {
@@ -108,8 +109,10 @@ func (s *Server) alive(ctx context.Context, address net.Addr) error {
 		return nil
 	}
 	var dialer net.Dialer
+	scheme, config := s.asSelf()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
+		TLSClientConfig:   config,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var errs []error
 			for _, at := range dialable(address) {
@@ -122,7 +125,7 @@ func (s *Server) alive(ctx context.Context, address net.Addr) error {
 			return nil, errors.Join(errs...)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://holdfast/livez", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://holdfast/livez", http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ func merged(started, next Config) Config {
 	out := started
 	out.Progress, out.DrainDelay, out.DrainTimeout, out.NoDelete, out.Scrub = next.Progress, next.DrainDelay, next.DrainTimeout, next.NoDelete, next.Scrub
 	out.Auth, out.Rules = next.Auth, next.Rules
+	out.Edge = started.Edge.merged(next.Edge)
 	out.Storage = started.Storage.merged(next.Storage)
 	out.SubPaths = maps.Clone(started.SubPaths)
 	for path, sub := range started.SubPaths {
@@ -48,6 +49,9 @@ func needRestart(used, wanted Config) (keys []string) {
 		}
 	}
 	differ("http.address, http.port", used.Address, wanted.Address)
+	differ("http.tls (on or off)", used.Edge.TLS.Cert == "", wanted.Edge.TLS.Cert == "")
+	differ("http.h2c", used.Edge.H2C, wanted.Edge.H2C)
+	differ("http.proxyProtocol", used.Edge.ProxyProtocol, wanted.Edge.ProxyProtocol)
 	differ("storage.memoryBudget", used.MemoryBudget, wanted.MemoryBudget)
 	differ("extensions.metrics", used.MetricsPath, wanted.MetricsPath)
 	differ("http.adminAddress, log.requestLevel, extensions.tracing", used.Observe, wanted.Observe)
@@ -74,7 +78,7 @@ func needRestart(used, wanted Config) (keys []string) {
 // rest is the configuration without what merged takes and needRestart names, so that a field which nobody thought of needs a restart, and says so.
 func (c Config) rest() Config {
 	c.Address, c.MemoryBudget, c.MetricsPath = "", 0, ""
-	c.Storage, c.SubPaths, c.Observe = Storage{}, nil, Observe{}
+	c.Storage, c.SubPaths, c.Observe, c.Edge = Storage{}, nil, Observe{}, Edge{}
 	c.ExitIfUnavailable, c.Host = false, Host{} // of the command line and the process
 	return c
 }

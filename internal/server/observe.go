@@ -72,9 +72,9 @@ func (s *Server) storeObservers() stores.Observers {
 
 // observed is a handler of requests with all that is told of them.
 func (s *Server) observed(next http.Handler) http.Handler {
-	cfg := request.Config{Route: s.route, Observers: []request.Observer{s.metrics, &s.recent, &s.flights}, Level: s.cfg.Observe.Requests}
+	cfg := request.Config{Route: s.route, Observers: []request.Observer{&s.edge, s.metrics, &s.recent, &s.flights}, Level: s.cfg.Observe.Requests, Client: shownClient}
 	if s.tracer != nil {
-		cfg.Observers = []request.Observer{s.tracer, s.metrics, &s.recent, &s.flights}
+		cfg.Observers = []request.Observer{s.tracer, &s.edge, s.metrics, &s.recent, &s.flights}
 	}
 	return request.Handler(next, cfg, s.log)
 }

@@ -70,7 +70,11 @@ func (s *store) rules() Collection {
 
 func (s *Server) apiConfig() api.Config {
 	cfg := s.now()
-	return api.Config{Progress: cfg.Progress, NoDelete: cfg.NoDelete, Challenge: s.challenge}
+	minBodyRate := cfg.Edge.MinBodyRate
+	if minBodyRate == 0 {
+		minBodyRate = -1 // the API takes 0 for its default
+	}
+	return api.Config{Progress: cfg.Progress, MinBodyRate: minBodyRate, NoDelete: cfg.NoDelete, Challenge: s.challenge}
 }
 
 // reloads reads the configuration again whenever its source says so, until ctx ends.
@@ -121,6 +125,7 @@ func (s *Server) apply(ctx context.Context, next Config) Config {
 	defer s.reload.mu.Unlock()
 	live, before := merged(s.cfg, next), s.now()
 	s.reload.live.Store(&live)
+	s.turnEdge(ctx, live.Edge)
 	if s.stores != nil { // else use does it
 		s.configure(ctx)
 	}

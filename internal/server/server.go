@@ -59,6 +59,7 @@ type Server struct {
 	metrics *metrics.Metrics
 	tracer  *trace.Tracer // nil: nothing is traced
 
+	edge    edging
 	reload  reloading
 	recent  recent.Requests // of the API
 	flights flights         // the same
@@ -91,6 +92,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 	s.useDoor(door)
 	defer func() { s.door.Load().end() }()
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if err := s.openEdge(ctx); err != nil {
+		return err
+	}
 	stopWatching, err := s.watch(ctx)
 	if err != nil {
 		return err
@@ -216,9 +220,10 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, opened bool) 
 		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:                  func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
+	s.protocols(srv)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(listener) }()
-	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "version", s.cfg.Version, "ready", opened)
+	go func() { served <- s.accept(srv, listener) }()
+	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "tls", s.edge.certs != nil, "version", s.cfg.Version, "ready", opened)
 	defer s.supervise(ctx, working, listener.Addr())()
 	var failed error
 	select {
@@ -312,7 +317,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
 	s.scrape = s.metrics.Handler()
-	return s.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.observed(s.limited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.health.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
@@ -329,7 +334,7 @@ func (s *Server) handler(ending <-chan struct{}) http.Handler {
 			return
 		}
 		s.enter(w, r)
-	}))
+	})))
 }
 
 // closeAfterBody ends the connection after a request with a body, which nobody reads here: so it is not waited for, and

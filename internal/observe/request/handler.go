@@ -17,6 +17,8 @@ type Config struct {
 	Route func(*http.Request) Route
 	// Observers are told of each request, in this order.
 	Observers []Observer
+	// Client names the client where that is not the peer, else it returns ""; nil: it always is. The context is the one that the request is served with.
+	Client func(context.Context) string
 	// Level is the level of the line about a request that is no fault of ours.
 	Level slog.Level
 }
@@ -75,7 +77,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	req := &Request{Route: h.cfg.Route(r), ID: idOf(r)}
 	ctx := context.WithValue(r.Context(), key{}, req)
-	var few [4]func(Outcome)
+	var few [5]func(Outcome)
 	ends := few[:0]
 	for _, o := range h.cfg.Observers {
 		var end func(Outcome)
@@ -132,7 +134,15 @@ func (h *handler) line(ctx context.Context, r *http.Request, req *Request, o *Ou
 	attrs := []slog.Attr{
 		slog.String("method", Clip(r.Method, 16)), slog.String("path", req.ShownPath()), slog.String("route", req.Name),
 		slog.Int("status", o.Status), slog.Int64("bytes", o.Out), slog.Int64("bytes_in", o.In),
-		slog.Float64("duration_ms", float64(o.Took.Microseconds())/1000), slog.String("client", r.RemoteAddr),
+		slog.Float64("duration_ms", float64(o.Took.Microseconds())/1000), 	}
+	client := ""
+	if h.cfg.Client != nil {
+		client = h.cfg.Client(ctx)
+	}
+	if client != "" {
+		attrs = append(attrs, slog.String("client", client), slog.String("proxy", r.RemoteAddr))
+	} else {
+		attrs = append(attrs, slog.String("client", r.RemoteAddr))
 	}
 	if req.Repository != "" {
 		attrs = append(attrs, slog.String("repo", req.Repository))
