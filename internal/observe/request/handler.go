@@ -134,7 +134,7 @@ func (h *handler) line(ctx context.Context, r *http.Request, req *Request, o *Ou
 	attrs := []slog.Attr{
 		slog.String("method", Clip(r.Method, 16)), slog.String("path", req.ShownPath()), slog.String("route", req.Name),
 		slog.Int("status", o.Status), slog.Int64("bytes", o.Out), slog.Int64("bytes_in", o.In),
-		slog.Float64("duration_ms", float64(o.Took.Microseconds())/1000), 	}
+		slog.Float64("duration_ms", float64(o.Took.Microseconds())/1000)}
 	client := ""
 	if h.cfg.Client != nil {
 		client = h.cfg.Client(ctx)
