@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +30,7 @@ const watchEvery = 2 * time.Second
 
 type statusFlags struct {
 	url, token  string
+	cacert      string
 	json, watch bool
 }
 
@@ -51,6 +54,7 @@ the replica, does not answer.`,
 	}
 	cmd.Flags().StringVar(&flags.url, "url", "", "ask the replica, or the load balancer, at this URL")
 	cmd.Flags().StringVar(&flags.token, "token", "", "of \"holdfast token\", for --url; better in the environment, as "+tokenVariable)
+	cmd.Flags().StringVar(&flags.cacert, "cacert", "", "a file in PEM with the authority of the replica's certificate, for --url; where it is not given, the system's")
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print JSON, as the API has it")
 	cmd.Flags().BoolVar(&flags.watch, "watch", false, "print it again every two seconds, until Ctrl-C; with --json one document a line")
 	return cmd
@@ -87,7 +91,11 @@ func openLook(ctx context.Context, args []string, flags statusFlags, stderr io.W
 		if flags.token == "" {
 			flags.token = os.Getenv(tokenVariable)
 		}
-		return askReplica(strings.TrimRight(flags.url, "/"), flags.token), func() error { return nil }, nil
+		client, err := replicaClient(flags.cacert)
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		return askReplica(client, strings.TrimRight(flags.url, "/"), flags.token), func() error { return nil }, nil
 	}
 	cfg, _, err := load(args) // verify shows the warnings
 	if err != nil {
@@ -100,9 +108,26 @@ func openLook(ctx context.Context, args []string, flags statusFlags, stderr io.W
 	return server.OpenLook(ctx, stores, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 }
 
-// askReplica looks through a replica.
-func askReplica(url, token string) server.Look {
+// replicaClient is a client that believes the authorities of a file; "": the system's.
+func replicaClient(cacert string) (*http.Client, error) {
 	client := &http.Client{Timeout: 15 * time.Second}
+	if cacert == "" {
+		return client, nil
+	}
+	text, err := os.ReadFile(cacert)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("--cacert: %s: no certificate in PEM", cacert)
+	}
+	client.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	return client, nil
+}
+
+// askReplica looks through a replica.
+func askReplica(client *http.Client, url, token string) server.Look {
 	return func(ctx context.Context) (v cluster.View, err error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v2/_holdfast/cluster", nil)
 		if err != nil {

@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"reflect"
@@ -108,6 +110,22 @@ func (s *Server) openEdge(ctx context.Context) error {
 	}
 	s.metrics.Certificate(s.edge.certs.Expires, s.edge.certs.Counts)
 	return nil
+}
+
+// probeEdge reads the files of TLS, where there are some, and writes what an operator should look at. Errors: ErrRefused.
+func probeEdge(cfg Edge, out io.Writer) error {
+	if cfg.TLS.Cert == "" {
+		return nil
+	}
+	warnings, err := certs.Check(cfg.TLS, time.Now())
+	if err != nil {
+		err = fmt.Errorf("%w: http.tls: %w", ErrRefused, err)
+	}
+	for _, text := range warnings {
+		_, printErr := fmt.Fprintf(out, "http.tls: warning: %s\n", text)
+		err = errors.Join(err, printErr)
+	}
+	return err
 }
 
 // turnEdge goes by another Edge, as far as a running server can: the new configuration was read before, so that what is wrong here is with the files that it names, which the log says.

@@ -13,11 +13,11 @@ import (
 	"holdfast/internal/s3/probe"
 )
 
-// Probe makes the full self-test of every store of a configuration and writes what it found. Errors:
-// ErrRefused for a store that must not be used, record.ErrUnavailable for one that does not answer; of
+// Probe makes the full self-test of every store of a configuration, reads the files of TLS, and writes what it found. Errors:
+// ErrRefused for a store or files that must not be used, record.ErrUnavailable for one that does not answer; of
 // all stores, not only of the first.
 func Probe(ctx context.Context, cfg Config, log *slog.Logger, out io.Writer) error {
-	err := probeStore(ctx, "storage", cfg.Storage, cfg, log, out)
+	err := errors.Join(probeEdge(cfg.Edge, out), probeStore(ctx, "storage", cfg.Storage, cfg, log, out))
 	for _, path := range slices.Sorted(maps.Keys(cfg.SubPaths)) {
 		err = errors.Join(err, probeStore(ctx, "storage.subPaths."+path, cfg.SubPaths[path], cfg, log, out))
 	}

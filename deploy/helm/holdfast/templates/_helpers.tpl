@@ -60,8 +60,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* The configuration file. JSON: YAML would show large numbers as 2.68e+08. */}}
 {{- define "holdfast.config" -}}
 {{- $http := dict "address" "0.0.0.0" "port" "8080" "drainDelay" (printf "%ds" (int .Values.drain.delaySeconds)) "drainTimeout" (printf "%ds" (int .Values.drain.timeoutSeconds)) -}}
+{{- with .Values.tls.existingSecret -}}
+{{- $tls := dict "cert" "/etc/holdfast-tls/tls.crt" "key" "/etc/holdfast-tls/tls.key" -}}
+{{- with $.Values.tls.clientCA -}}
+{{- $_ := set $tls "cacert" (printf "/etc/holdfast-tls/%s" .) -}}
+{{- end -}}
+{{- $_ := set $http "tls" $tls -}}
+{{- end -}}
 {{- $config := mergeOverwrite (deepCopy .Values.config) (dict "http" $http) -}}
 {{- toPrettyJson $config -}}
+{{- end -}}
+
+{{/* How the registry's port is spoken to: config.http.tls counts as well. */}}
+{{- define "holdfast.scheme" -}}
+{{- if or .Values.tls.existingSecret (dig "http" "tls" "cert" "" .Values.config) -}}https{{- else -}}http{{- end -}}
 {{- end -}}
 
 {{/* The port of config.http.adminAddress; empty: there is none. */}}
