@@ -138,7 +138,7 @@ func open(t *testing.T, f certs.Files) *keeper {
 	k := &keeper{}
 	var err error
 	// The bubble's clock is decades behind the certificates, which are of now.
-	shift := realNow.Sub(time.Now())
+	shift := time.Until(realNow)
 	if k.Keeper, err = certs.Open(t.Context(), f, func() time.Time { return time.Now().Add(shift) }, slog.New(slog.NewTextHandler(&k.log, nil))); err != nil {
 		t.Fatal(err)
 	}
