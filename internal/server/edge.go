@@ -202,7 +202,8 @@ func (s *Server) limited(next http.Handler) http.Handler {
 		switch {
 		case len(r.RequestURI) > edge.MaxURL:
 			s.edge.tooLong.Add(1)
-			refuse(w, r, http.StatusRequestURITooLong, oci.Errorf(oci.Unsupported, "a URL has at most %d bytes", edge.MaxURL))
+			// 400, as the API answers parameters of such a length; 414 is its word for too many tags.
+			refuse(w, r, http.StatusBadRequest, oci.Errorf(oci.Unsupported, "a URL has at most %d bytes", edge.MaxURL))
 			return
 		case !rules.limiter.Allow(client, r.Method, r.URL.Path):
 			s.edge.tooOften.Add(1)
