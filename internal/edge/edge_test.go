@@ -222,6 +222,47 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// An answer before the request's end reaches a client that still sends: net/http closes one direction after it, where it can.
+func TestProxyProtocolHalfClosed(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = inner.Close() }()
+	all := trusted(t, "127.0.0.1")
+	listener := edge.ProxyProtocol(inner, func() edge.Trusted { return all })
+	client, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	_ = client.SetDeadline(time.Now().Add(10 * time.Second))
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	if _, err := io.WriteString(client, "PROXY UNKNOWN\r\nhello"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(server, "answer"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(client); err != nil || string(got) != "answer" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := io.WriteString(client, " again"); err != nil {
+		t.Error(err)
+	}
+	buf := make([]byte, len("hello again"))
+	if _, err := io.ReadFull(server, buf); err != nil || string(buf) != "hello again" {
+		t.Errorf("%q, %v", buf, err)
+	}
+}
+
 // The PROXY protocol names the client, when a trusted proxy speaks it; from others it is nonsense, and the connection ends.
 func TestProxyProtocol(t *testing.T) {
 	v2 := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x09\x0a\x00\x00\x01\x12\x34\x00\x50"

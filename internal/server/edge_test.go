@@ -487,6 +487,33 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// A57: who connects and says nothing is cut as well, whatever it was to say first.
+func TestSilentClients(t *testing.T) {
+	s := newSecure(t)
+	for name, edit := range map[string]func(*Config){
+		"HTTP":               func(*Config) {},
+		"h2c":                func(cfg *Config) { cfg.Edge.H2C = true },
+		"TLS":                func(cfg *Config) { cfg.Edge.TLS = s.files },
+		"the PROXY protocol": func(cfg *Config) { cfg.Edge.Trusted, cfg.Edge.ProxyProtocol = []string{"127.0.0.1"}, true },
+		"TLS in the PROXY protocol": func(cfg *Config) {
+			cfg.Edge.TLS, cfg.Edge.Trusted, cfg.Edge.ProxyProtocol = s.files, []string{"127.0.0.1"}, true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := runServer(t, edit).dial(t)
+			began := time.Now()
+			_, err := io.Copy(io.Discard, conn)
+			var slow net.Error
+			if took := time.Since(began); took > 30*time.Second || errors.As(err, &slow) && slow.Timeout() {
+				t.Errorf("it is open after %v", took)
+			} else if took < 4*time.Second {
+				t.Errorf("it was cut after %v", took)
+			}
+		})
+	}
+}
+
 // A71: streams that are begun and reset at once, and headers without an end, cost a connection, not the process.
 func TestRapidReset(t *testing.T) {
 	r := runServer(t, func(cfg *Config) { cfg.Edge.H2C = true })

@@ -37,6 +37,7 @@ func TestNoSettingIsSilentlyKept(t *testing.T) {
 		{"", reflect.TypeFor[Config]()},
 		{"Storage", reflect.TypeFor[Storage]()},
 		{"Observe", reflect.TypeFor[Observe]()},
+		{"Edge", reflect.TypeFor[Edge]()},
 	} {
 		var prefix []int
 		if of.section != "" {

@@ -40,6 +40,7 @@ func TestWrongFiles(t *testing.T) {
 	}
 	expired, early := dated(-2*time.Hour, -time.Hour), dated(time.Hour, 2*time.Hour)
 	common := ca.Client("registry.example.com")
+	forClients := ca.Issue(x509.Certificate{DNSNames: []string{"registry"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	encrypted := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("canary")})
 	old := []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nY2FuYXJ5\n-----END RSA PRIVATE KEY-----\n")
 	for name, row := range map[string]struct {
@@ -54,6 +55,7 @@ func TestWrongFiles(t *testing.T) {
 		"expired":          {expired.Cert, expired.Key, nil, []string{"cert.pem: the certificate expired at 20"}},
 		"not yet":          {early.Cert, early.Key, nil, []string{"cert.pem: the certificate is not valid before 20"}},
 		"common name only": {common.Cert, common.Key, nil, []string{"cert.pem: the certificate names its host in the common name only"}},
+		"for clients":      {forClients.Cert, forClients.Key, nil, []string{"cert.pem: the certificate is not for servers"}},
 		"encrypted":        {good.Cert, encrypted, nil, []string{"key.pem: the key is encrypted"}},
 		"encrypted of old": {good.Cert, old, nil, []string{"key.pem: the key is encrypted"}},
 		"no key":           {good.Cert, good.Cert, nil, []string{"key.pem: no private key in PEM"}},
@@ -103,6 +105,10 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("before it is valid: %q", warnings)
 	}
 	if warnings, err = certs.Check(f, now.Add(-10*time.Minute)); err != nil || len(warnings) != 1 {
+		t.Errorf("%q, %v", warnings, err)
+	}
+	old := certstest.Write(t, t.TempDir(), "chain.pem", join(pair.Cert, ca.Issue(x509.Certificate{NotAfter: now.Add(-time.Hour)}).Cert))
+	if warnings, err = certs.Check(certs.Files{Cert: old, Key: f.Key}, now.Add(-10*time.Minute)); err != nil || !strings.Contains(strings.Join(warnings, "\n"), "certificate number 2, of the chain, expired") {
 		t.Errorf("%q, %v", warnings, err)
 	}
 	if warnings, err = certs.Check(f, now.Add(400*24*time.Hour)); err == nil || len(warnings) != 1 || !strings.Contains(warnings[0], `the authority "ca" expired`) {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -126,7 +127,10 @@ func (f Files) check(r read, now time.Time) (p pair, warnings []string, err erro
 			warnings = append(warnings, fmt.Sprintf("%s: the certificate expires in %d days, at %s", f.Cert, int(left.Hours()/24), p.leaf.NotAfter.UTC().Format(time.RFC3339)))
 		}
 		p.cert.PrivateKey, p.cert.Leaf = key, p.leaf
-		for _, c := range chain {
+		for i, c := range chain {
+			if i > 0 && now.After(c.NotAfter) {
+				warnings = append(warnings, fmt.Sprintf("%s: certificate number %d, of the chain, expired at %s", f.Cert, i+1, c.NotAfter.UTC().Format(time.RFC3339)))
+			}
 			p.cert.Certificate = append(p.cert.Certificate, c.Raw)
 		}
 	}
@@ -154,6 +158,10 @@ func usable(leaf *x509.Certificate, now time.Time) error {
 	}
 	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 {
 		errs = append(errs, errors.New("the certificate names its host in the common name only, which no client takes: want a subject alternative name"))
+	}
+	uses := leaf.ExtKeyUsage
+	if len(uses)+len(leaf.UnknownExtKeyUsage) > 0 && !slices.Contains(uses, x509.ExtKeyUsageServerAuth) && !slices.Contains(uses, x509.ExtKeyUsageAny) {
+		errs = append(errs, errors.New("the certificate is not for servers: want serverAuth among its extended key usages"))
 	}
 	return errors.Join(errs...)
 }

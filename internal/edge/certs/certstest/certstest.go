@@ -86,7 +86,9 @@ type Pair struct {
 func (a *Authority) Issue(template x509.Certificate) Pair {
 	a.t.Helper()
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	if template.ExtKeyUsage == nil {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	}
 	leaf, key := a.sign(&template)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
