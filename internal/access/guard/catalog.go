@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"strings"
 
 	"holdfast/internal/access"
 	"holdfast/internal/access/policy"
@@ -29,8 +30,12 @@ func (g *guard) Repositories(ctx context.Context, last string, n int) (registry.
 	if !rules.Lists(r) {
 		return out, refuse(r, policy.Decision{By: policy.Credentials, Policy: -1, Message: "these credentials do not reach the list of repositories"}, access.Read, "")
 	}
-	size := min(n+1, catalogPage)
+	prefixes, size := rules.Prefixes(r), min(n+1, catalogPage)
 	for range catalogPages {
+		var more bool
+		if last, more = skip(prefixes, last); !more {
+			return out, nil
+		}
 		page, err := g.next.Repositories(ctx, last, size)
 		if err != nil {
 			return registry.Page[oci.Repository]{}, err
@@ -55,4 +60,29 @@ func (g *guard) Repositories(ctx context.Context, last string, n int) (registry.
 	}
 	out.More = true
 	return out, nil
+}
+
+// skip returns what to list after: last, or the end of what lies before the first name behind it that begins with one of prefixes, which are in byte order. more is
+// false when there is none.
+func skip(prefixes []string, last string) (after string, more bool) {
+	for _, p := range prefixes {
+		switch {
+		case strings.HasPrefix(last, p):
+			return last, true
+		case last < p:
+			return max(last, before(p)), true
+		}
+	}
+	return "", false
+}
+
+// before is a text that every name beginning with p comes after, and hardly any other name of those that come after it before them. No name has a "~", which
+// every letter of a name is less than.
+func before(p string) string {
+	p = strings.TrimRight(p, "-") // the store orders "-" before what comes before it here
+	if p == "" {
+		return ""
+	}
+	end := len(p) - 1
+	return p[:end] + string(p[end]-1) + "~"
 }

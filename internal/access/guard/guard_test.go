@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -357,7 +358,7 @@ func TestCatalog(t *testing.T) {
 // What lies behind too much that may not be read is not shown, and no name of it is told.
 func TestCatalogIsBounded(t *testing.T) {
 	l := &many{total: 150 * catalogPage}
-	g := New(l, rules(t, policy.Config{Repositories: map[string]policy.Repository{"r0000000": {Default: []string{"read"}}, "r0149999": {Default: []string{"read"}}}}))
+	g := New(l, rules(t, policy.Config{Repositories: map[string]policy.Repository{"[r]0000000": {Default: []string{"read"}}, "*149999": {Default: []string{"read"}}}}))
 	page, err := g.Repositories(as(t.Context(), "alice"), "", 10)
 	if err != nil || !page.More || !slices.Equal(page.Names, []oci.Repository{"r0000000"}) {
 		t.Errorf("%v, %v", page, err)
@@ -370,6 +371,46 @@ func TestCatalogIsBounded(t *testing.T) {
 	}
 }
 
+// Where no rule lets anything be read nothing is listed.
+func TestCatalogSkips(t *testing.T) {
+	l := &many{total: 150 * catalogPage}
+	g := New(l, rules(t, policy.Config{Repositories: map[string]policy.Repository{"r0000001": {Default: []string{"read"}}, "r0149998/**": {Default: []string{"read"}}, "x/**": {Default: []string{"read"}}}}))
+	page, err := g.Repositories(as(t.Context(), "alice"), "", 10)
+	if err != nil || page.More || !slices.Equal(page.Names, []oci.Repository{"r0000001", "r0149998"}) {
+		t.Errorf("%v, %v", page, err)
+	}
+	if l.pages > 4 {
+		t.Errorf("%d pages", l.pages)
+	}
+}
+
+// Whatever a prefix ends in, nothing that begins with it is skipped, in the order of a real store.
+func TestSkipReachesEveryName(t *testing.T) {
+	h := newHouse(t)
+	l := h.replica()
+	names := []oci.Repository{"a", "a-b", "a--b", "a.b", "a/b", "a0", "a_b", "ab", "az", "b", "b-b", "b/b", "0", "0/a", "z/z-z"}
+	for _, name := range names {
+		h.set(l, name, "t", "one")
+	}
+	slices.Sort(names)
+	for _, prefix := range []string{"a", "a-", "a--", "a.", "a/", "a0", "a_", "ab", "b", "b-", "b/", "0", "0/", "z", "z/z-", ""} {
+		g := New(l, rules(t, policy.Config{Repositories: map[string]policy.Repository{prefix + "*{,/*}": {Default: []string{"read"}}, prefix + "**": {Default: []string{"read"}}}}))
+		var want []oci.Repository
+		for _, name := range names {
+			if g.(*guard).rules().Decide(access.From(as(t.Context(), "alice")), policy.Ask{Action: access.Read, Repository: name}).Allowed {
+				want = append(want, name)
+			}
+		}
+		for _, last := range append([]oci.Repository{""}, names...) {
+			page, err := g.Repositories(as(t.Context(), "alice"), string(last), 100)
+			after := slices.DeleteFunc(slices.Clone(want), func(name oci.Repository) bool { return name <= last })
+			if err != nil || !slices.Equal(page.Names, after) || page.More {
+				t.Errorf("%q after %q: %q, %v, want %q", prefix, last, page.Names, err, after)
+			}
+		}
+	}
+}
+
 // many is a registry with a number of repositories, r0000000 and on.
 type many struct {
 	registry.Registry
@@ -379,13 +420,7 @@ type many struct {
 func (m *many) Repositories(_ context.Context, last string, n int) (registry.Page[oci.Repository], error) {
 	m.pages++
 	var page registry.Page[oci.Repository]
-	next := 0
-	if last != "" {
-		if _, err := fmt.Sscanf(last, "r%d", &next); err != nil {
-			return page, err
-		}
-		next++
-	}
+	next := sort.Search(m.total, func(i int) bool { return fmt.Sprintf("r%07d", i) > last })
 	for ; next < m.total && len(page.Names) < n; next++ {
 		page.Names = append(page.Names, oci.Repository(fmt.Sprintf("r%07d", next)))
 	}
