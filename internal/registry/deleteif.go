@@ -13,10 +13,11 @@ import (
 	"holdfast/internal/oci"
 )
 
-// DeleteManifestIf implements Manifests by the collector's steps: condemn, look at the tags, kill or restore. A push that was acknowledged before
-// the manifest was condemned has its tags seen; one that takes its last look after it finds the manifest condemned and rescues it, so
-// that the kill fails and all begins again, or finds it dead. A process that dies between the two leaves the manifest condemned, which is present; the collector
-// restores it or goes on. It costs two requests and one for each tag that was ever set to the manifest more than DeleteManifest.
+// DeleteManifestIf implements Manifests by the collector's steps: condemn, raise the fence, look at the tags, kill or restore. Before the look it passes
+// every tag that was ever set to the manifest, as the delete does after the kill (ADR 4), but for burying any: so a push that read its tag before cannot set it any
+// more without looking at the manifest, which it finds condemned and rescues, so that the kill fails and all begins again; or dead. What
+// a push has set before that is seen by the look. A process that dies on the way leaves the manifest condemned, which is present; the collector
+// restores it or goes on. It costs five requests, and three for each tag that was ever set to the manifest, more than DeleteManifest.
 func (l *Local) DeleteManifestIf(ctx context.Context, repo oci.Repository, d oci.Digest, allow func(tags []oci.Tag) error) error {
 	ctx, cancel := l.bounded(context.WithoutCancel(ctx))
 	defer cancel()
@@ -38,6 +39,12 @@ func (l *Local) DeleteManifestIf(ctx context.Context, repo oci.Repository, d oci
 			} else if err != nil {
 				return err
 			}
+		}
+		if err := l.raiseFence(ctx, repo); err != nil {
+			return err
+		}
+		if err := l.passTags(ctx, repo, d, ""); err != nil {
+			return err
 		}
 		if err := l.askTags(ctx, repo, d, allow); err != nil {
 			return l.restoreManifest(ctx, repo, d, m, err)

@@ -212,7 +212,7 @@ func (w *world) wasCut(object string) bool {
 // when nothing of it was on its way any more.
 func (w *world) pushedAfterCut(manifest, tag, name string) bool {
 	return w.injected[faultLate]+w.injected[faultCrashLate] == 0 && slices.ContainsFunc(w.history, func(p fact) bool {
-		return p.object == tag && p.do == doSet && p.arg == name && !p.unknown && !slices.ContainsFunc(w.history, func(d fact) bool {
+		return p.object == tag && (p.do == doSet || p.do == doSetNew) && p.arg == name && !p.unknown && !slices.ContainsFunc(w.history, func(d fact) bool {
 			return d.object == manifest && d.do == doAbsence && d.unknown && d.end > p.end
 		})
 	})
@@ -230,7 +230,7 @@ func (w *world) stands(object string) bool {
 // isLeft reports whether a push that was refused at its last look may have left the manifest.
 func (w *world) isLeft(object string) bool {
 	return slices.ContainsFunc(w.history, func(f fact) bool {
-		return f.object == object && f.do == doLeft && w.deletedBetween(f.call, f.end)
+		return f.object == object && f.do == doLeft && (f.n == lateLook || w.deletedBetween(f.call, f.end))
 	})
 }
 

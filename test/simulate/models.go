@@ -47,7 +47,7 @@ func (w *world) checkHistory(memory *judged) {
 // something was deleted meanwhile, so that its second look at the references found less than its first.
 func (w *world) relevant(facts []fact) []fact {
 	return slices.DeleteFunc(slices.Clone(facts), func(f fact) bool {
-		return f.do == doLeft && !w.deletedBetween(f.call, f.end)
+		return f.do == doLeft && f.n != lateLook && !w.deletedBetween(f.call, f.end)
 	})
 }
 
@@ -115,6 +115,13 @@ func stepRegister(state string, f fact) []any {
 	switch f.do {
 	case doSet, doLeft:
 		return []any{f.arg}
+	case doSetNew:
+		if f.unknown && state != "" {
+			return []any{state}
+		}
+		return when(state == "" || state == f.arg, f.arg)
+	case doNot:
+		return when(state != f.arg, state)
 	case doClear:
 		return when(state != "", "")
 	case doAbsence, doCollected:
