@@ -195,6 +195,69 @@ func TestPushIfAfterWhichAllIsDeleted(t *testing.T) {
 	s.wantTag(l, "new", "")
 }
 
+// A push that is about to set a tag when a delete has looked at the tags: whoever reads the tag then must not see what the delete takes away.
+func TestDeleteIfTakesNothingThatWasSeen(t *testing.T) {
+	s := newStores(t)
+	other := s.replica()
+	s.set(other, "", "free", "one")
+	arrived, goOn, tried, ended := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	writes := 0
+	l := s.open(around{s.records, format.TagKey(repo, "kept"), func(put func()) {
+		if writes++; writes > 1 {
+			put()
+			return
+		}
+		close(arrived)
+		<-goOn
+		put()
+		close(tried)
+		<-ended
+	}}, s.segments)
+	pushed := make(chan error)
+	go func() { pushed <- s.pushIf(l, "one", onlyNew, "kept") }()
+	<-arrived
+	asked, seen := 0, false
+	deleted := other.DeleteManifestIf(t.Context(), repo, digestOf("one"), func(tags []oci.Tag) error {
+		if asked++; asked == 2 {
+			close(goOn)
+			<-tried
+			_, err := other.Resolve(t.Context(), repo, oci.Reference{Tag: "kept"})
+			seen = err == nil
+		}
+		if slices.Contains(tags, "kept") {
+			return errNo
+		}
+		return nil
+	})
+	close(ended)
+	pushErr := <-pushed
+	_, err := other.Resolve(t.Context(), repo, oci.Reference{Tag: "kept"})
+	there := err == nil
+	switch {
+	case asked < 2:
+		t.Fatalf("the delete did not look twice: %v", deleted)
+	case (seen || pushErr == nil) && !there:
+		t.Errorf("the tag was seen: %v, its push answered %v, and it is gone after a delete that answered %v", seen, pushErr, deleted)
+	case deleted == nil && there:
+		t.Error("the manifest was deleted, and the tag is there")
+	}
+}
+
+// around is a store that has something done around the writes of a key.
+type around struct {
+	record.Store
+	key record.Key
+	do  func(put func())
+}
+
+func (a around) Put(ctx context.Context, key record.Key, value []byte, cond record.Cond) (stamp record.Stamp, err error) {
+	if key != a.key {
+		return a.Store.Put(ctx, key, value, cond)
+	}
+	a.do(func() { stamp, err = a.Store.Put(ctx, key, value, cond) })
+	return stamp, err
+}
+
 // after is a store that tells of every write once it was done.
 type after struct {
 	record.Store

@@ -9,11 +9,6 @@ func conditionBugs() []Bug {
 			`		if err := p.allowed(t); err != nil { // asked of the version that the swap goes on from
 `, `		if err := p.allowed(t); err != nil && !planted("condition-asked-once") {
 `),
-		one("condition-not-passed", "a delete under a condition looks at the tags without passing them", "condition: a delete, while", deleteIf,
-			`		if err := l.passTags(ctx, repo, d, ""); err != nil {
-`, `		if planted("condition-not-passed") {
-		} else if err := l.passTags(ctx, repo, d, ""); err != nil {
-`),
 		one("condition-without-condemning", "a delete under a condition looks at the tags of a manifest that is live", "condition: a delete, while", deleteIf,
 			`		if m.Is(live) {
 `, `		if m.Is(live) && !planted("condition-without-condemning") {
