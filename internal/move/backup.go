@@ -64,6 +64,7 @@ type backup struct {
 	layout *Layout
 	verify bool
 	before map[oci.Repository]oci.Descriptor // of the newest snapshot
+	kept   kept                              // in the root's store
 
 	mu  sync.Mutex
 	now map[oci.Repository]oci.Descriptor
@@ -111,6 +112,9 @@ func (b *backup) run(ctx context.Context, stores []Store, cfg BackupConfig, tell
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if b.kept, err = readAccess(ctx, stores[0].Records); err != nil {
+		return err
+	}
 	return b.finish(ctx, snapshots, begun, cfg)
 }
 
@@ -152,6 +156,10 @@ func (b *backup) finish(ctx context.Context, snapshots []Snapshot, begun time.Ti
 	index := newIndex()
 	for _, repo := range slices.Sorted(maps.Keys(b.now)) {
 		index.Manifests = append(index.Manifests, b.now[repo])
+	}
+	var err error
+	if index.Annotations, err = b.kept.annotations(); err != nil {
+		return err
 	}
 	desc, err := b.layout.WriteIndexBlob(ctx, index)
 	if err != nil {

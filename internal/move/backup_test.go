@@ -108,7 +108,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if second.Blobs != 0 || second.Manifests != 0 || second.Unchanged != 11 || second.Snapshot <= first.Snapshot {
 		t.Errorf("a backup of what did not change: %+v", second)
 	}
-	if gets, puts, lists := requests.gets.Load(), requests.puts.Load(), requests.lists.Load(); gets != 1 || puts != 0 || lists != 12 {
+	if gets, puts, lists := requests.gets.Load(), requests.puts.Load(), requests.lists.Load(); gets != 1 || puts != 0 || lists != 14 {
 		t.Errorf("a backup of 11 repositories that did not change: %d gets, %d puts, %d lists", gets, puts, lists)
 	}
 	to, requests := counted(t)

@@ -78,7 +78,7 @@ func Do(ctx context.Context, deps Deps, r Request, tell func(Progress)) (*Report
 		}
 		return Export(ctx, deps.Registry, layout, r.Only, tell)
 	case OpRestore:
-		return restore(ctx, deps.Registry, r, tell)
+		return restore(ctx, deps, r, tell)
 	case OpImport:
 		source, done, err := open(ctx, deps, r)
 		if err != nil {
@@ -96,8 +96,8 @@ func (r Request) importConfig() ImportConfig {
 	return ImportConfig{Prefix: r.Prefix, Only: r.Only, DryRun: r.DryRun, Overwrite: r.Overwrite}
 }
 
-// restore is an import of a snapshot.
-func restore(ctx context.Context, to registry.Registry, r Request, tell func(Progress)) (*Report, error) {
+// restore is an import of a snapshot. Of a whole one, under the same names, what access control kept comes back first.
+func restore(ctx context.Context, deps Deps, r Request, tell func(Progress)) (*Report, error) {
 	layout, err := OpenLayout(r.Place)
 	if err != nil {
 		return nothing(r), err
@@ -108,7 +108,16 @@ func restore(ctx context.Context, to registry.Registry, r Request, tell func(Pro
 	}
 	t := newTally(OpRestore, r.DryRun)
 	t.report.Snapshot = snapshot.Name
-	return bringIn(ctx, t, to, source, r.importConfig(), tell)
+	if len(r.Only) == 0 && r.Prefix == "" && !r.DryRun && len(deps.Stores) > 0 {
+		kept, err := layout.access(snapshot)
+		if err == nil {
+			err = kept.write(ctx, deps.Stores[0].Records)
+		}
+		if err != nil {
+			return &t.report, err
+		}
+	}
+	return bringIn(ctx, t, deps.Registry, source, r.importConfig(), tell)
 }
 
 // open opens the source of an import.
