@@ -22,6 +22,9 @@ const (
 	PrefixRepositories = record.Key("n/")
 	PrefixUploads      = record.Key("u/")
 	PrefixHints        = record.Key("h/")
+
+	KeyQuotaBase       = record.Key("q/base") // what was counted last
+	PrefixQuotaLedgers = record.Key("q/r/")   // what replicas added and took since
 )
 
 // pathEscape and pathUnescape map a repository name to one path part and back, byte for byte, so that
@@ -140,3 +143,6 @@ func UploadKey(id string) record.Key { return record.Key("u/" + id[:2] + "/" + i
 
 // HintKey is the key of a hint for the collector, and PrefixHints the folder of all.
 func HintKey(id string) record.Key { return PrefixHints + record.Key(id) }
+
+// QuotaLedgerKey is the key of a replica's ledger. Its id is one part of a key.
+func QuotaLedgerKey(id string) record.Key { return PrefixQuotaLedgers + record.Key(id) }

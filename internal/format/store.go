@@ -13,6 +13,7 @@ import (
 type Store struct {
 	Records record.Store
 	Ages    Ages
+	Scales  Scales // nil: nobody asks what repositories hold
 }
 
 // Stored is a value as it was read: its head, its body, and the stamp to swap it by. A key without a
@@ -80,7 +81,7 @@ func Parse[H any, P HeadOf[H]](s Store, key record.Key, rec record.Record) (Stor
 // Write swaps what was read as old for a new value: under "absent" when there was no value, else under
 // old's version. A value that comes to life from nothing, death or voidness is marked fresh when
 // there was none, or when install says so.
-// Errors: record.ErrConflict; then the value that is there now is returned, read after the attempt. It is a conflict as well when the
+// Errors: those of s.Scales, before anything was written; record.ErrConflict; then the value that is there now is returned, read after the attempt. It is a conflict as well when the
 // answer was lost and the value that is there has replaced old itself: then ours never was. An error also when ours landed so late that it is void by the deadline rule.
 func Write[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old Stored[H], head H, body []byte, install bool) (Stored[H], error) {
 	base := P(&head).base()
@@ -99,26 +100,40 @@ func Write[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old
 	if err != nil {
 		return Stored[H]{}, err
 	}
+	v := Stored[H]{Head: head, Body: body, State: base.State}
+	if v.State == "" {
+		v.State = Live
+	}
+	done, err := weigh[H, P](ctx, s, key, old, v)
+	if err != nil {
+		if !old.Exists() { // nobody has looked: what is there already takes no room, and the write would have found it
+			if current, readErr := Read[H, P](ctx, s, key); readErr == nil && current.Exists() {
+				return current, fmt.Errorf("format: write %s: %w", key, record.ErrConflict)
+			}
+		}
+		return Stored[H]{}, fmt.Errorf("format: write %s: %w", key, err)
+	}
+	outcome := Unknown
+	defer func() { done(outcome) }()
 	stamp, err := s.Records.Put(ctx, key, value, cond)
 	if err == nil {
-		v := Stored[H]{Head: head, Body: body, Stamp: stamp, State: base.State}
-		if v.State == "" {
-			v.State = Live
-		}
 		if base.Fresh && stamp.Modified.Sub(base.T) > s.Ages.Request { // it counts for nothing, to everybody
 			return Stored[H]{}, fmt.Errorf("format: write %s: it landed %s after it was sent, or the store's clock is not known here: %w", key, stamp.Modified.Sub(base.T), record.ErrUnavailable)
 		}
+		v.Stamp, outcome = stamp, Landed
 		return v, nil
 	}
 	var unsure *record.Uncertain
 	if errors.As(err, &unsure) {
 		if current, readErr := Parse[H, P](s, key, unsure.Current); readErr == nil && P(&current.Head).base().Over == over {
+			outcome = Lost
 			return current, fmt.Errorf("format: write %s: %w", key, record.ErrConflict)
 		}
 	}
 	if !errors.Is(err, record.ErrConflict) {
 		return Stored[H]{}, fmt.Errorf("format: write %s: %w", key, err)
 	}
+	outcome = Lost
 	current, readErr := currentOf[H, P](ctx, s, key, err)
 	if readErr != nil {
 		return Stored[H]{}, readErr

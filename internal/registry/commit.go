@@ -318,6 +318,7 @@ func (c *commit) settle(ctx context.Context) error {
 			return nil
 		}
 		if !isConflict(err) {
+			c.l.changed(c.repo, c.digest) // the record may have nobody: what was refused here did not die by itself
 			return err
 		}
 		if c.link.Is(live) {

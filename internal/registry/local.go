@@ -22,6 +22,7 @@ type Config struct {
 	MaxNameBytes int   // longest repository name that the store can hold; 0: the spec's 255
 
 	Features []format.Feature // that this program knows
+	Scales   format.Scales    // nil: nobody asks what repositories hold
 
 	// Changed is told of what the collector may find something in, once the grace has passed: a repository, and blobs of it that nothing may
 	// refer to; without a repository, blobs that came in very many segments. It is called often, at once by many, and must not wait. nil: nobody wants to know.
@@ -65,7 +66,7 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if err := cfg.Ages.Check(); err != nil {
 		return nil, err
 	}
-	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
+	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages, Scales: cfg.Scales}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
 	l.maxBlob.Store(cfg.MaxBlobBytes)
 	if l.changed = cfg.Changed; l.changed == nil {
 		l.changed = func(oci.Repository, ...oci.Digest) {}

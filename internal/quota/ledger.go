@@ -1,0 +1,165 @@
+package quota
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/format"
+)
+
+// ledger is a replica's, q/r/<id>: only that replica writes it, but for who retires it (see Recount).
+type ledger struct {
+	format.Meta
+	Holder string          `json:"holder"` // for people
+	Closed bool            `json:"closed,omitempty"`
+	Unsure bool            `json:"unsure,omitempty"` // a write whose answer was lost was taken for one that landed: to be recounted
+	Sums   map[string]*sum `json:"sums"`             // by prefix
+}
+
+// sum is what a replica did since it began its ledger. All of it only grows, but Claim.
+type sum struct {
+	Added   format.Load `json:"added"`
+	Removed format.Load `json:"removed"`
+	Claim   format.Load `json:"claim"` // what it may have added by now, and may go on to add without asking
+}
+
+// base is q/base: what was counted, and up to where ledgers are in it.
+type base struct {
+	format.Meta
+	Counted map[string]format.Load     `json:"counted"` // by prefix
+	Began   time.Time                  `json:"began"`
+	Ended   time.Time                  `json:"ended"`
+	Marks   map[string]map[string]mark `json:"marks,omitempty"` // by ledger and prefix; a ledger without one counts from its beginning
+}
+
+// mark is what of a ledger is in what was counted.
+type mark struct {
+	Added   format.Load `json:"added"`
+	Removed format.Load `json:"removed"`
+}
+
+// view is what the store says of all ledgers. at is the store's time just before it was read.
+type view struct {
+	at      time.Time
+	base    format.Stored[base]
+	ledgers map[string]format.Stored[ledger] // live ones, by id
+}
+
+// readView makes one list, one read for the base, and one for each ledger that is not as it was in old.
+func readView(ctx context.Context, s format.Store, old *view) (*view, error) {
+	v := &view{at: s.Records.Now(), ledgers: map[string]format.Stored[ledger]{}}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelReads)
+	g.Go(func() (err error) {
+		v.base, err = format.Read[base](gctx, s, format.KeyQuotaBase)
+		return err
+	})
+	var mu sync.Mutex
+	keep := func(id string, l format.Stored[ledger]) {
+		mu.Lock()
+		defer mu.Unlock()
+		v.ledgers[id] = l
+	}
+	var listErr error
+	for entry, err := range s.Records.List(gctx, format.PrefixQuotaLedgers, "") {
+		if err != nil {
+			listErr = fmt.Errorf("quota: list %s: %w", format.PrefixQuotaLedgers, err)
+			break
+		}
+		if entry.Size == format.DeadSize {
+			continue
+		}
+		id := string(entry.Key[len(format.PrefixQuotaLedgers):])
+		if old != nil {
+			if known, is := old.ledgers[id]; is && known.Version == entry.Version {
+				keep(id, known)
+				continue
+			}
+		}
+		g.Go(func() error {
+			l, err := format.Read[ledger](gctx, s, entry.Key)
+			if err == nil && l.Is(format.Live) {
+				keep(id, l)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if listErr != nil {
+		return nil, listErr
+	}
+	return v, nil
+}
+
+// parallelReads is how many reads run at once.
+const parallelReads = 16
+
+// counted reports whether a prefix was counted: before that its limit is not in force.
+func (v *view) counted(prefix string) bool {
+	if v == nil || !v.base.Is(format.Live) {
+		return false
+	}
+	_, is := v.base.Head.Counted[prefix]
+	return is
+}
+
+// total sums up a prefix: what is held, and what may be held once all claims are used up. own is the ledger of this replica by what it
+// knows itself, and takes the place of the one that was read; "" is of nobody.
+func (v *view) total(prefix, ownID string, own *sum) (used, claimed format.Load) {
+	if v == nil {
+		return used, claimed
+	}
+	used = v.base.Head.Counted[prefix]
+	claimed = used
+	add := func(id string, s *sum) {
+		if s == nil {
+			return
+		}
+		m := v.base.Head.Marks[id][prefix]
+		added := atLeast(minus(s.Added, m.Added), format.Load{})
+		removed := atLeast(minus(s.Removed, m.Removed), format.Load{})
+		used = plus(used, minus(added, removed))
+		claimed = plus(claimed, minus(atLeast(minus(s.Claim, m.Added), added), removed))
+	}
+	for id := range v.ledgers {
+		if id != ownID {
+			add(id, v.ledgers[id].Head.Sums[prefix])
+		}
+	}
+	if ownID != "" {
+		add(ownID, own)
+	}
+	return atLeast(used, format.Load{}), atLeast(claimed, format.Load{})
+}
+
+func plus(a, b format.Load) format.Load {
+	return format.Load{Bytes: a.Bytes + b.Bytes, Repositories: a.Repositories + b.Repositories}
+}
+
+func minus(a, b format.Load) format.Load {
+	return format.Load{Bytes: a.Bytes - b.Bytes, Repositories: a.Repositories - b.Repositories}
+}
+
+func atLeast(a, b format.Load) format.Load {
+	return format.Load{Bytes: max(a.Bytes, b.Bytes), Repositories: max(a.Repositories, b.Repositories)}
+}
+
+// within reports whether no field of a is greater than that of b.
+func within(a, b format.Load) bool { return a.Bytes <= b.Bytes && a.Repositories <= b.Repositories }
+
+// copied is a copy of sums that the record keeps.
+func copied(sums map[string]*sum) map[string]*sum {
+	out := maps.Clone(sums)
+	for prefix, s := range out {
+		one := *s
+		out[prefix] = &one
+	}
+	return out
+}
