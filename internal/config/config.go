@@ -65,6 +65,9 @@ type Store struct {
 	MaxBlobSize int64
 	GC          GC
 	Retention   Retention
+	// MaxRepos is how many repositories the store may have; 0: no limit.
+	MaxRepos int
+	Quotas   []Quota
 }
 
 // S3 is a bucket of S3, or of a store that speaks its protocol, and how to use it. The fields are the keys
@@ -154,6 +157,6 @@ type Log struct {
 	Requests slog.Level
 	// Output is "stdout", "stderr" or a path of a file to append to; empty: the program's default.
 	Output string
-	// Audit is the path of the audit log; empty: none. Not written in this version (Load warns).
+	// Audit is where the audit log goes, as Output; empty: none.
 	Audit string
 }

@@ -15,9 +15,6 @@ func (w *walker) finish(c *Config) {
 	if c.HTTP.Address == "" {
 		w.warn("http.address", "is empty: every network interface of the machine is listened on")
 	}
-	if c.Log.Audit != "" {
-		w.warn("log.audit", "no audit log is written in this version")
-	}
 	w.scrub(&c.Scrub)
 	w.metrics(&c.Metrics)
 	w.admin(&c.HTTP)
@@ -26,10 +23,12 @@ func (w *walker) finish(c *Config) {
 	w.edge(&c.HTTP)
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
+	w.quotas(&c.Storage.Store, "storage", "")
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {
 		store := c.Storage.SubPaths[route]
 		store.DeleteEnabled, store.MaxBlobSize = c.Storage.DeleteEnabled, c.Storage.MaxBlobSize
 		w.store(&store, c, w.routes[route], &roots)
+		w.quotas(&store, w.routes[route], route)
 		c.Storage.SubPaths[route] = store
 	}
 }

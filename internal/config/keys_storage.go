@@ -16,9 +16,9 @@ func storeKeys() []key {
 		{path: "ignoreForeign", kind: parseBool, into: func(t *target) any { return &t.store.IgnoreForeign }},
 		{path: "dedupe", kind: parseBool, state: ignored, usual: true, text: "deduplication is always on, and exact: it needs no cache and no lock"},
 		{path: "remoteCache", kind: parseBool, state: silent},
-		{path: "maxRepos", kind: parseInt, state: ignored, text: "the number of repositories is not limited in this version"},
 		{path: "hydrateBlobOnRead", kind: parseBool, state: ignored, text: "has no effect: every replica reads blobs from the store"},
 	}
+	keys = append(keys, quotaKeys()...)
 	keys = append(keys, gcKeys()...)
 	keys = append(keys, driverKeys()...)
 	keys = append(keys, below("storageDriver|s3", s3Keys())...)

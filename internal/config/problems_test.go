@@ -76,6 +76,12 @@ func TestProblems(t *testing.T) {
 		"blob size's unit":  {"c.yaml", local + "http: {maxBlobSize: 1GB}\n", []string{`http.maxBlobSize: is not a size: got "1GB", want bytes, as 33554432 or "32MiB" (c.yaml:2:21)`}},
 		"ignored key's type": {"c.yaml", "storage: {rootDirectory: /d, gcDelay: soon, maxRepos: many}\n", []string{
 			`storage.gcDelay: is not a duration: got "soon", want a duration with a unit, as "90s" or "1h30m" (c.yaml:1:39)`, `storage.maxRepos: is not a whole number: got "many", want a whole number (c.yaml:1:55)`}},
+		"quotas": {"c.yaml", "storage: {rootDirectory: /d, quotas: [{prefix: A, bytes: 0}, {bytes: 1}, {prefix: b}, {prefix: /c, bytes: 1}, {prefix: c/, bytes: 2}]}\n", []string{
+			`storage.quotas[0].prefix: is not a prefix of repositories: got "A", want the name of a repository or of a path of them, as "team" or "team/app"; "/" for all of the store (c.yaml:1:48)`,
+			`storage.quotas[0].bytes: is out of range: got 0, want 1 or more (c.yaml:1:58)`,
+			`storage.quotas[1].prefix: is missing: want the path of repositories, "/" for all of the store (c.yaml:1:62)`,
+			`storage.quotas[2].bytes: is missing: want a size, as "500GiB" (c.yaml:1:74)`,
+			`storage.quotas[4].prefix: is the same prefix as another: got c, want it once (c.yaml:1:120)`}},
 		"address":          {"c.yaml", local + "http: {address: 10.0.0.256}\n", []string{`http.address: is not an address: got "10.0.0.256", want an IP address or a host name, without a port (c.yaml:2:17)`}},
 		"address and port": {"c.yaml", local + "http: {address: \"127.0.0.1:80\"}\n", []string{`http.address: is not an address: got "127.0.0.1:80", want an IP address or a host name, without a port (c.yaml:2:17)`}},
 		"IPv4 in brackets": {"c.yaml", local + "http: {address: \"[127.0.0.1]\"}\n", []string{`http.address: is not an address: got "[127.0.0.1]", want an IP address or a host name, without a port (c.yaml:2:17)`}},
@@ -149,7 +155,10 @@ func TestWarnings(t *testing.T) {
 		"less than durable": {"storage: {rootDirectory: /d, commit: false}\n", []string{"config: storage.commit: a power cut may take blobs that were acknowledged in the last seconds"}},
 		"local redirect":    {"storage: {rootDirectory: /d, redirectBlobURL: true}\n", []string{"config: storage.redirectBlobURL: has no effect: a local store has no URLs to redirect to"}},
 		"every interface":   {local + "http: {address: ''}\n", []string{"config: http.address: is empty: every network interface of the machine is listened on"}},
-		"audit":             {local + "log: {audit: /a}\n", []string{"config: log.audit: no audit log is written in this version"}},
+		"audit":             {local + "log: {audit: /a}\n", nil},
+		"quotas":            {"storage: {rootDirectory: /d, maxRepos: 7, quotas: [{prefix: team/a, bytes: 1GiB}, {prefix: /, bytes: 5}], subPaths: {/s: {rootDirectory: /e, quotas: {prefix: s/b, bytes: 1}}}}\n", nil},
+		"quota of elsewhere": {"storage: {rootDirectory: /d, subPaths: {/s: {rootDirectory: /e, quotas: [{prefix: a, bytes: 1}]}}}\n",
+			[]string{"config: storage.subPaths./s.quotas[0].prefix: is not below the path of this store: the quota is for nothing"}},
 		"driver's": {s3With("v4auth: false, objectacl: public-read, loglevel: debug, chunksize: 512MiB"), []string{
 			"config: storage.storageDriver.v4auth: has no effect: requests are always signed with version 4",
 			"config: storage.storageDriver.objectacl: has no effect: no ACL is sent, the bucket's own rules decide who may read its objects",
