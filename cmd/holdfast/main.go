@@ -100,7 +100,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(*cobra.Command, []string) error { return usageError{errors.New("a command is needed")} },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newVerify(), newConfig(), newGC(), newRetention(), newScrub(), newFsck(), newTag(), newBackup(), newRestore(), newImport(), newExport(), newToken(), newPolicy(), newStatus(), newUpgrade(), newSecret(), newRevoke(), newManual(), newVersion())
+	root.AddCommand(newServe(), newVerify(), newConfig(), newGC(), newRetention(), newScrub(), newFsck(), newTag(), newBackup(), newRestore(), newImport(), newExport(), newToken(), newPolicy(), newStatus(), newUpgrade(), newSecret(), newRevoke(), newQuota(), newManual(), newVersion())
 	markUsage(root)
 	root.Args = func(_ *cobra.Command, given []string) error {
 		if len(given) > 0 {

@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/format"
 	"holdfast/internal/lease"
 	"holdfast/internal/oci"
+	"holdfast/internal/quota"
 	"holdfast/internal/record"
 	"holdfast/internal/registry"
 )
@@ -38,6 +39,7 @@ const (
 	Upgrade   Op = "upgrade"
 
 	RevokeUser Op = "revoke"
+	Quota      Op = "quota"
 )
 
 // Request is what an operator asks for. Fields that its kind of work has no use for are ignored.
@@ -56,6 +58,7 @@ type Request struct {
 	TTL        time.Duration `json:"ttl,omitempty"`        // token: nanoseconds
 	Revoke     bool          `json:"revoke,omitempty"`     // secret rotate: what was signed before is good no more
 	User       string        `json:"user,omitempty"`       // revoke: whose tokens, sessions and API keys
+	Recount    bool          `json:"recount,omitempty"`    // quota: count anew what is there
 	Enable     string        `json:"enable,omitempty"`     // upgrade: the feature; "": none, only tell
 }
 
@@ -73,7 +76,8 @@ type Store struct {
 	Passed    func(context.Context, *collect.Report) // is told of each pass that was made; nil: nobody is
 	Log       *slog.Logger                           // gets what a scrub finds
 	Counters  *scrub.Counters                        // of this process's scrubs
-	Features  []format.Feature                       // of the format, that this process knows
+	Quotas    *quota.Book
+	Features  []format.Feature // of the format, that this process knows
 }
 
 // The outcomes of Do.
@@ -111,6 +115,8 @@ func Do(ctx context.Context, stores []Store, r Request, out, progress io.Writer)
 			code, err = j.token()
 		case Rotate:
 			code, err = j.rotate(ctx)
+		case Quota:
+			code, err = j.quota(ctx)
 		case Upgrade:
 			code, err = j.upgrade(ctx)
 		case RevokeUser:

@@ -3,7 +3,6 @@ package quota
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +19,8 @@ type Config struct {
 	Limits []Limit // of this store
 	// Interval is how often a replica that adds or removes writes its ledger, and how old its knowledge of the others may be when it refuses; 0: 2 s.
 	Interval time.Duration
+	// Slow is the store as a count reads it, so that clients come first; nil: as everything else.
+	Slow record.Store
 	// Enforce refuses what passes a limit. Without it everything is admitted, and counted: what an operator's commands do.
 	Enforce bool
 }
@@ -31,6 +32,8 @@ const (
 	// aliveEvery is how often a ledger is written though nothing changed. One that was not written for silentAfter is of a replica that died.
 	aliveEvery  = time.Minute
 	silentAfter = 5 * time.Minute
+	// keepTime is how long a write of the ledger, and a look, may take at least.
+	keepTime = 10 * time.Second
 
 	// Of the room that is left, a replica claims one part in claimParts in advance, and at most mostClaim bytes.
 	claimParts = 16
@@ -453,34 +456,49 @@ func (b *Book) hasSums() bool {
 	return false
 }
 
-// Close writes the ledger for the last time. What is admitted later is found by the next count.
-func (b *Book) Close(ctx context.Context) error { return b.flush(ctx, true) }
-
-// Run keeps the ledger, and counts anew when that is due, until ctx ends. Then Close is to be called.
+// Run keeps the ledger, and counts anew when that is due, until ctx ends. Then Close is to be called. Without limits it makes no request.
 func (b *Book) Run(ctx context.Context) {
+	failing := b.keep(ctx) != nil // before the first count is thought of
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { b.recounts(ctx) })
 	ticker := time.NewTicker(b.cfg.Interval)
 	defer ticker.Stop()
-	for failing := false; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		try, cancel := context.WithTimeout(ctx, 2*b.cfg.Interval)
-		err := b.Flush(try)
-		if v := b.current(); err == nil && (v == nil || b.store.Records.Now().Sub(v.at) >= lookEvery) {
-			err = b.look(try)
-		}
-		cancel()
-		if err != nil && !failing && !errors.Is(ctx.Err(), context.Canceled) {
+		err := b.keep(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
 			b.log.WarnContext(ctx, "the ledger of the quotas could not be kept; pushes go on within what is claimed", "err", err)
 		}
 		failing = err != nil
 	}
 }
+
+// keep writes the ledger, and looks at those of others, as far as that is due.
+func (b *Book) keep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(2*b.cfg.Interval, keepTime))
+	defer cancel()
+	if err := b.Flush(ctx); err != nil {
+		return err
+	}
+	if v := b.current(); !b.limited() || v != nil && b.store.Records.Now().Sub(v.at) < lookEvery {
+		return nil
+	}
+	return b.look(ctx)
+}
+
+func (b *Book) limited() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.limits) > 0
+}
+
+// Close writes the ledger for the last time. What is admitted later is found by the next count.
+func (b *Book) Close(ctx context.Context) error { return b.flush(ctx, true) }
 
 // Figures are what is known of each limit: what it is, and what is used, up to half a minute old. It makes no request.
 func (b *Book) Figures() []Figure {

@@ -33,12 +33,12 @@ func bound(t *testing.T, s *site, limit int64, pushes int) {
 	for range 3 {
 		replicas = append(replicas, s.replica(true, limits...))
 	}
-	if err := replicas[0].book.Recount(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	for _, r := range replicas {
-		if _, err := r.book.Look(t.Context()); err != nil {
-			t.Fatal(err)
+		for figures, err := r.book.Look(t.Context()); !figures[0].InForce; figures, err = r.book.Look(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
 		}
 	}
 	var took, refused, busy atomic.Int64

@@ -106,7 +106,11 @@ func (b *Book) Recount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	counted, err := count(ctx, b.store, b.prefixes(start))
+	slow := b.store
+	if b.cfg.Slow != nil {
+		slow.Records = b.cfg.Slow
+	}
+	counted, err := count(ctx, slow, b.prefixes(start))
 	if err != nil {
 		return err
 	}

@@ -112,6 +112,7 @@ func (s *Server) keepHouse(working context.Context) *housekeeping {
 	h := &housekeeping{stop: stop}
 	for _, st := range s.stores {
 		h.all.Go(func() { st.keepMember(noting, s.log) })
+		h.all.Go(func() { st.keepBook(noting) })
 		if st.hints != nil {
 			h.all.Go(func() { st.hints.Run(noting) })
 		}

@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/collect/retain"
 	"holdfast/internal/config"
 	"holdfast/internal/format"
+	"holdfast/internal/quota"
 	"holdfast/internal/s3"
 )
 
@@ -58,6 +59,7 @@ type Storage struct {
 
 	Ages    format.Ages // zero: format.DefaultAges
 	Collect Collection
+	Limits  []quota.Limit
 }
 
 // Collection is the collector of one store. Its grace is that of Storage.Ages.

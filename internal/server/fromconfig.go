@@ -74,6 +74,7 @@ func storage(c config.Store) Storage {
 		Redirect:      c.Redirect,
 		IgnoreForeign: c.IgnoreForeign,
 		MaxBlobBytes:  c.MaxBlobSize,
+		Limits:        limits(c),
 		Ages:          ages(c.GC.Delay),
 		Collect: Collection{
 			Enabled:           c.GC.Enabled,

@@ -80,7 +80,7 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	if err := st.join(t.Context(), h.s.asReplica(), log); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.openRegistry(t.Context(), log); err != nil {
+	if err := st.openRegistry(t.Context(), true, log); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.close(context.Background()) })

@@ -28,6 +28,7 @@ func merged(started, next Config) Config {
 func (s Storage) merged(next Storage) Storage {
 	out := s
 	out.MaxBlobBytes = next.MaxBlobBytes
+	out.Limits = next.Limits
 	out.Collect = next.Collect
 	out.Collect.Enabled = s.Collect.Enabled && next.Collect.Enabled
 	if next.Collect.Policies.NeedPullTimes() && !s.Collect.Policies.NeedPullTimes() {

@@ -99,6 +99,7 @@ func (s *Server) route(r *http.Request) request.Route {
 func (s *Server) show(st *store) {
 	s.metrics.Store(st.path, st.hints, &st.scrubbed)
 	s.metrics.Memories(st.path, st.registry.Memories())
+	s.metrics.Quotas(st.path, st.quotas)
 	if st.member != nil {
 		s.metrics.Heartbeat(st.path, st.member.Silent)
 	}

@@ -75,7 +75,7 @@ func operable(stores []*store, log *slog.Logger, shared bool) []operate.Store {
 			Collector: func(dryRun bool) *collect.Collector { return st.collector(dryRun, log) },
 			Alone:     !shared && st.client == nil,
 			Passed:    func(ctx context.Context, r *collect.Report) { st.passed(ctx, log, r) },
-			Log:       log.With("store", st.name), Counters: &st.scrubbed, Features: st.features,
+			Log:       log.With("store", st.name), Counters: &st.scrubbed, Features: st.features, Quotas: st.book,
 		})
 	}
 	return out

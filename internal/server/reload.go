@@ -146,6 +146,7 @@ func (s *Server) configure(ctx context.Context) {
 			}
 		}
 		st.live.Store(&storage.Collect)
+		st.book.SetLimits(storage.Limits)
 		st.registry.SetMaxBlobBytes(storage.MaxBlobBytes)
 		if keys := storage.S3; st.client != nil && keys.AccessKey != "" && !st.client.SetKeys(keys.AccessKey, keys.SecretKey, keys.SessionToken) {
 			s.log.WarnContext(ctx, "the store has no keys of the configuration", "store", st.name)

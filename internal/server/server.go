@@ -166,10 +166,10 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 		st.counted = s.metrics
 	}
 	s.stores = opened
-	r := opened[0].noting(ctx, s.cfg.AgesDivisor, s.log)
+	r := opened[0].limited(opened[0].noting(ctx, s.cfg.AgesDivisor, s.log))
 	var routes []registry.Route
 	for _, sub := range opened[1:] {
-		routes = append(routes, registry.Route{Path: strings.Trim(sub.path, "/"), To: sub.noting(ctx, s.cfg.AgesDivisor, s.log)})
+		routes = append(routes, registry.Route{Path: strings.Trim(sub.path, "/"), To: sub.limited(sub.noting(ctx, s.cfg.AgesDivisor, s.log))})
 	}
 	if len(routes) > 0 {
 		r = registry.NewRoutes(r, routes)

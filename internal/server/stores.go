@@ -23,6 +23,7 @@ import (
 	"holdfast/internal/observe/metrics"
 	"holdfast/internal/observe/recent"
 	"holdfast/internal/observe/stores"
+	"holdfast/internal/quota"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
 	records3 "holdfast/internal/record/s3"
@@ -62,12 +63,16 @@ type store struct {
 	member   *cluster.Member // this process among those that write to it
 	calls    recent.Calls    // of records, in the last minute
 	features []format.Feature
+	book     *quota.Book // of the quotas; set with registry
 }
 
 // close ends the store: first what goes on after answers, then the drivers.
 func (s *store) close(ctx context.Context) error {
 	if s.registry != nil {
 		s.registry.Close()
+	}
+	if err := s.closeBook(ctx); err != nil {
+		s.log.WarnContext(ctx, "the ledger of the quotas was not written: the next count makes up for it", "err", err)
 	}
 	if err := s.leave(ctx); err != nil { // all that was to be done is done: the end is a clean one
 		s.log.WarnContext(ctx, "the heartbeat was not removed: others will take this process for lost", "err", err)
@@ -80,7 +85,13 @@ func (s *store) close(ctx context.Context) error {
 }
 
 // format is the store of values, with the ages that all who work on it go by.
-func (s *store) format() format.Store { return format.Store{Records: s.records, Ages: s.cfg.Ages} }
+func (s *store) format() format.Store {
+	values := format.Store{Records: s.records, Ages: s.cfg.Ages}
+	if s.book != nil {
+		values.Scales = s.book.Counting()
+	}
+	return values
+}
 
 // answers makes one small request. A store that asks for fewer requests is busy, not out of reach: taking
 // every replica out of service for it would help nobody.
@@ -129,7 +140,7 @@ func openStore(ctx context.Context, cfg Storage, member cluster.Config, budget *
 		err = s.join(ctx, member, log)
 	}
 	if err == nil {
-		err = s.openRegistry(ctx, log)
+		err = s.openRegistry(ctx, member.Role == cluster.Replica, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.close(ctx))
@@ -137,12 +148,13 @@ func openStore(ctx context.Context, cfg Storage, member cluster.Config, budget *
 	return s, nil
 }
 
-// openRegistry opens the registry over the store's drivers.
-func (s *store) openRegistry(ctx context.Context, log *slog.Logger) (err error) {
+// openRegistry opens the registry over the store's drivers, which keeps to quotas where it is to enforce them.
+func (s *store) openRegistry(ctx context.Context, enforce bool, log *slog.Logger) (err error) {
 	if s.cfg.Ages == (format.Ages{}) {
 		s.cfg.Ages = format.DefaultAges()
 	}
-	local := registry.Config{Features: s.features, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirect: s.cfg.Redirect, MaxNameBytes: s.maxName}
+	s.openBook(enforce, log)
+	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirect: s.cfg.Redirect, MaxNameBytes: s.maxName}
 	if s.cfg.Collect.Enabled { // else hints would pile up
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed
