@@ -77,6 +77,7 @@ type Collection struct {
 type Observe struct {
 	AdminAddress string     // host:port of the listener for metrics, health and profiles; "": none
 	Requests     slog.Level // of the line about a request that is no fault of ours
+	Audit        string     // where the audit log goes: see audit.Open
 	Traces       string     // where traces are sent to: see trace.Config.Endpoint
 }
 

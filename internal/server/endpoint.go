@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/api"
+	"holdfast/internal/audit"
 	"holdfast/internal/grant"
 	"holdfast/internal/lease"
 	"holdfast/internal/observe/request"
@@ -32,7 +34,11 @@ func (s *Server) admit(r *http.Request) error {
 		return grant.ErrRefused
 	}
 	root := s.stores[0]
-	return grant.Check(r.Context(), root.registry.Verify, grant.Admin, strings.TrimSpace(token), root.records.Now())
+	err := grant.Check(r.Context(), root.registry.Verify, grant.Admin, strings.TrimSpace(token), root.records.Now())
+	if err == nil {
+		audit.Note(r.Context(), &access.Request{Identity: access.Identity{Name: "operator", Way: access.Operator}})
+	}
+	return err
 }
 
 // refusal is the answer to a request that was not admitted: what the status is, and what its client is told.

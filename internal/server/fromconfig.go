@@ -23,7 +23,7 @@ func FromConfig(c *config.Config, version string) Config {
 		DrainDelay:   c.HTTP.DrainDelay,
 		DrainTimeout: c.HTTP.DrainTimeout,
 		NoDelete:     !c.Storage.DeleteEnabled,
-		Observe:      Observe{AdminAddress: c.HTTP.AdminAddress, Requests: c.Log.Requests, Traces: c.Tracing.Endpoint},
+		Observe:      Observe{AdminAddress: c.HTTP.AdminAddress, Requests: c.Log.Requests, Audit: c.Log.Audit, Traces: c.Tracing.Endpoint},
 		Auth:         c.HTTP.Auth,
 		Rules:        c.HTTP.AccessRules(),
 		Edge:         edgeFrom(c.HTTP),

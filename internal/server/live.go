@@ -55,7 +55,7 @@ func needRestart(used, wanted Config) (keys []string) {
 	differ("http.proxyProtocol", used.Edge.ProxyProtocol, wanted.Edge.ProxyProtocol)
 	differ("storage.memoryBudget", used.MemoryBudget, wanted.MemoryBudget)
 	differ("extensions.metrics", used.MetricsPath, wanted.MetricsPath)
-	differ("http.adminAddress, log.requestLevel, extensions.tracing", used.Observe, wanted.Observe)
+	differ("http.adminAddress, log.requestLevel, log.audit, extensions.tracing", used.Observe, wanted.Observe)
 	store := func(at string, a, b Storage) {
 		differ(at+".gc", a.Collect.Enabled, b.Collect.Enabled)
 		differ(at+".gcDelay", a.Ages, b.Ages)

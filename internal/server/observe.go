@@ -32,12 +32,17 @@ func (s *Server) watch(ctx context.Context) (stop func(), err error) {
 	if s.tracer, err = trace.Open(ctx, traces, os.LookupEnv, s.log); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
+	if err := s.openAudit(); err != nil {
+		return nil, errors.Join(err, s.endTraces(ctx))
+	}
 	stopListening, err := s.listenForWatchers(ctx)
 	if err != nil {
+		s.closeAudit(ctx)
 		return nil, errors.Join(err, s.endTraces(ctx))
 	}
 	return func() {
 		stopListening()
+		s.closeAudit(ctx)
 		if err := s.endTraces(ctx); err != nil {
 			s.log.WarnContext(ctx, "the last traces were not sent", "err", err)
 		}
@@ -75,6 +80,9 @@ func (s *Server) observed(next http.Handler) http.Handler {
 	cfg := request.Config{Route: s.route, Observers: []request.Observer{&s.edge, s.metrics, &s.recent, &s.flights}, Level: s.cfg.Observe.Requests, Client: shownClient}
 	if s.tracer != nil {
 		cfg.Observers = []request.Observer{s.tracer, &s.edge, s.metrics, &s.recent, &s.flights}
+	}
+	if s.audit != nil {
+		cfg.Observers = append(cfg.Observers, s.audit)
 	}
 	return request.Handler(next, cfg, s.log)
 }

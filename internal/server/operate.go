@@ -115,6 +115,7 @@ func (s *Server) serveOperate(w http.ResponseWriter, r *http.Request) {
 	frames := &framer{to: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
 	s.log.InfoContext(r.Context(), "a command asks for work", "work", request.Do)
 	code, err := operate.Do(r.Context(), operable(s.stores, s.log, true), request, part{frames, outPart}, part{frames, progressPart})
+	s.auditCommand(r.Context(), request, code, err)
 	last := &ended{Code: code}
 	if err != nil {
 		last.Err = err.Error()

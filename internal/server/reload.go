@@ -92,6 +92,7 @@ func (s *Server) reloads(ctx context.Context) {
 // again reads the configuration and goes by it, as far as that is possible without a restart. One with a mistake changes nothing.
 func (s *Server) again(ctx context.Context, why string) {
 	s.reloadBegins(ctx)
+	s.reopenAudit(ctx)
 	next, err := s.cfg.Host.Source.Load(ctx)
 	var entrance *door
 	if err == nil {

@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/access/authn"
 	"holdfast/internal/access/guard"
 	"holdfast/internal/api"
+	"holdfast/internal/audit"
 	"holdfast/internal/cluster"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/observe/metrics"
@@ -65,6 +66,7 @@ type Server struct {
 	flights flights         // the same
 	address atomic.Pointer[string]
 	desk    *cluster.Desk // set with api
+	audit   *audit.Log    // nil: there is none
 
 	door     atomic.Pointer[door]
 	failures *authn.Failures

@@ -45,6 +45,8 @@ type Outcome struct {
 	Err error
 	// Fault says that it is a fault of ours.
 	Fault bool
+	// Digest is what the answer says that it is about: its Docker-Content-Digest.
+	Digest string
 }
 
 // StatusClientGone is the status of a request whose client hung up before it was answered. Nobody gets it.
@@ -77,7 +79,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	req := &Request{Route: h.cfg.Route(r), ID: idOf(r)}
 	ctx := context.WithValue(r.Context(), key{}, req)
-	var few [5]func(Outcome)
+	var few [6]func(Outcome)
 	ends := few[:0]
 	for _, o := range h.cfg.Observers {
 		var end func(Outcome)
@@ -104,7 +106,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func outcome(ctx context.Context, req *Request, out *counted, whole bool) Outcome {
-	o := Outcome{Status: out.status, Out: out.bytes, Err: req.err, Cut: !whole, Gone: !whole && ctx.Err() != nil}
+	o := Outcome{Status: out.status, Out: out.bytes, Err: req.err, Digest: out.Header().Get("Docker-Content-Digest"), Cut: !whole, Gone: !whole && ctx.Err() != nil}
 	if o.Status == 0 {
 		switch {
 		case whole:
