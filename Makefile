@@ -119,6 +119,10 @@ packages: ## deb and rpm for amd64 and arm64 in bin/packages; the same commit gi
 	scripts/tools.sh packages
 	scripts/packages.sh
 
+.PHONY: supply
+supply: ## modules, licences, bill of materials, two builds are one hash, gosec, known vulnerabilities; what cannot be asked fails too
+	scripts/supply.sh
+
 .PHONY: observe
 observe: ## the alert rules by promtool, and the dashboard against a real Prometheus over running replicas
 	scripts/tools.sh observe

@@ -20,7 +20,7 @@ case $packaged in
 esac
 VERSION=$packaged
 MTIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
-export VERSION MTIME ARCH BINARY
+export VERSION MTIME ARCH BINARY BILL
 umask 022
 mkdir -p "$out"
 stage=$(mktemp -d)
@@ -54,8 +54,10 @@ manual >>"$stage/nfpm.yaml"
 for ARCH in "${arches[@]}"; do
 	BINARY=$stage/holdfast-$ARCH
 	[ -x "$BINARY" ] || build "$ARCH" "$BINARY"
+	BILL=$stage/$ARCH.cdx.json
+	GOFLAGS=-buildvcs=false go run ./build/supply -q -binary "$BINARY" -version "$version" -sbom "$BILL"
 	# The template is filled in here: not every field of it is expanded by nfpm.
-	sed -e "s|\${ARCH}|$ARCH|; s|\${VERSION}|$VERSION|; s|\${BINARY}|$BINARY|; s|\${MTIME}|$MTIME|g" "$stage/nfpm.yaml" >"$stage/$ARCH.yaml"
+	sed -e "s|\${ARCH}|$ARCH|; s|\${VERSION}|$VERSION|; s|\${BINARY}|$BINARY|; s|\${BILL}|$BILL|; s|\${MTIME}|$MTIME|g" "$stage/nfpm.yaml" >"$stage/$ARCH.yaml"
 	for packager in ${HOLDFAST_PACKAGES:-deb rpm}; do
 		"$tools/nfpm" package --config "$stage/$ARCH.yaml" --packager $packager --target "$out/" >/dev/null
 	done

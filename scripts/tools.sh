@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|packages|observe|chart|kubernetes|lint ...
+#   scripts/tools.sh test|cluster|clients|packages|observe|chart|kubernetes|lint|supply ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -15,6 +15,7 @@ regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
 nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
 kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -63,7 +64,7 @@ go_install() {
 	printf '%s' "$1" >"$tools/.$name"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|observe|chart|kubernetes|lint ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|observe|chart|kubernetes|lint|supply ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -105,8 +106,9 @@ for set in "$@"; do
 		"$(dirname "$0")"/../test/kubernetes/build.sh
 		;;
 	lint) go_install "$golangci" ;;
+	supply) go_install "$govulncheck" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, packages, observe, chart, kubernetes or lint" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, packages, observe, chart, kubernetes, lint or supply" >&2
 		exit 2
 		;;
 	esac
