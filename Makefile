@@ -129,8 +129,8 @@ observe: ## the alert rules by promtool, and the dashboard against a real Promet
 	go test -count=1 -timeout 15m -v ./test/observe
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for 20 s
-	scripts/fuzz.sh 20s
+fuzz: ## each fuzz target for FUZZTIME (10m); ONLY=part of a name; make test runs their seeds
+	scripts/fuzz.sh $(or $(FUZZTIME),10m) $(ONLY)
 
 .PHONY: clean
 clean: ## remove what was built here
