@@ -23,6 +23,7 @@ const (
 	PrefixUploads      = record.Key("u/")
 	PrefixHints        = record.Key("h/")
 
+	PrefixQuotas       = record.Key("q/")
 	KeyQuotaBase       = record.Key("q/base") // what was counted last
 	PrefixQuotaLedgers = record.Key("q/r/")   // what replicas added and took since
 )

@@ -414,7 +414,7 @@ func (b *Book) renew() {
 		}
 		s.Claim = format.Load{}
 	}
-	b.unsure = false
+	b.unsure = true // what it had not written yet may count twice
 	b.id, b.written = format.RandomID(), format.Stored[ledger]{}
 }
 

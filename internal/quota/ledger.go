@@ -12,36 +12,13 @@ import (
 	"holdfast/internal/format"
 )
 
-// ledger is a replica's, q/r/<id>: only that replica writes it, but for who retires it (see Recount).
-type ledger struct {
-	format.Meta
-	Holder string          `json:"holder"` // for people
-	Closed bool            `json:"closed,omitempty"`
-	Unsure bool            `json:"unsure,omitempty"` // a write whose answer was lost was taken for one that landed: to be recounted
-	Sums   map[string]*sum `json:"sums"`             // by prefix
-}
-
-// sum is what a replica did since it began its ledger. All of it only grows, but Claim.
-type sum struct {
-	Added   format.Load `json:"added"`
-	Removed format.Load `json:"removed"`
-	Claim   format.Load `json:"claim"` // what it may have added by now, and may go on to add without asking
-}
-
-// base is q/base: what was counted, and up to where ledgers are in it.
-type base struct {
-	format.Meta
-	Counted map[string]format.Load     `json:"counted"` // by prefix
-	Began   time.Time                  `json:"began"`
-	Ended   time.Time                  `json:"ended"`
-	Marks   map[string]map[string]mark `json:"marks,omitempty"` // by ledger and prefix; a ledger without one counts from its beginning
-}
-
-// mark is what of a ledger is in what was counted.
-type mark struct {
-	Added   format.Load `json:"added"`
-	Removed format.Load `json:"removed"`
-}
+// The records, which the format knows.
+type (
+	ledger = format.QuotaLedger
+	sum    = format.QuotaSum
+	base   = format.QuotaBase
+	mark   = format.QuotaMark
+)
 
 // view is what the store says of all ledgers. at is the store's time just before it was read.
 type view struct {

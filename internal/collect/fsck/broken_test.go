@@ -66,6 +66,14 @@ func brokenThings() []broken {
 			want: kinds{fsck.UnknownKey}, left: kinds{fsck.UnknownKey},
 		},
 		{
+			name: "a ledger of quotas that has another's place", do: func(s *site, _ bodies) { s.put("q/r/x", strings.Repeat("x", 2000)) },
+			want: kinds{fsck.UnknownKey}, left: kinds{fsck.UnknownKey},
+		},
+		{
+			name: "quotas that do not decode", do: func(s *site, _ bodies) { s.put(format.KeyQuotaBase, strings.Repeat("x", 2000)) },
+			want: kinds{fsck.Undecodable}, left: kinds{fsck.Undecodable},
+		},
+		{
 			name: "a fence that does not decode", do: func(s *site, _ bodies) { s.put(format.FenceKey("a"), strings.Repeat("x", 2000)) },
 			want: kinds{fsck.Undecodable}, left: kinds{fsck.Undecodable},
 		},

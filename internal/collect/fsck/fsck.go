@@ -75,7 +75,7 @@ func Run(ctx context.Context, store format.Store, segments data.Store, cfg Confi
 	}
 	// Sessions before records: a segment goes from a session to a record, and the session stays for hours.
 	// Blobs before repositories: what a repair marks there is found missing here.
-	for _, phase := range []func(context.Context) error{c.checkFormat, c.checkSessions, c.checkBlobs, c.checkSegments, c.checkRepositories, c.checkMarkers, c.checkAccess} {
+	for _, phase := range []func(context.Context) error{c.checkFormat, c.checkSessions, c.checkBlobs, c.checkSegments, c.checkRepositories, c.checkMarkers, c.checkAccess, c.checkQuotas} {
 		if err := phase(ctx); err != nil {
 			return nil, err
 		}

@@ -23,6 +23,7 @@ const (
 	Fences       Class = "fences"
 	Repositories Class = "repositories"
 	Sessions     Class = "sessions"
+	Quotas       Class = "quotas"
 	Segments     Class = "segments" // of the data store
 )
 
@@ -59,6 +60,10 @@ func parseKey(key record.Key) (address, bool) {
 		return address{class: Sessions, id: p[2]}, isID(data.ID(p[2])) && format.UploadKey(p[2]) == key
 	case p[0] == "a" && len(p) >= 2:
 		return parseAccessKey(key, p[1:])
+	case key == format.KeyQuotaBase:
+		return address{class: Quotas}, true
+	case p[0] == "q" && len(p) == 3:
+		return address{class: Quotas, id: p[2]}, isID(data.ID(p[2])) && format.QuotaLedgerKey(p[2]) == key
 	case p[0] == "r" && len(p) >= 4:
 		return parseRepositoryKey(key, format.UnescapeRepository(p[2]), p[3:])
 	}

@@ -271,6 +271,11 @@ func (c *checker) rewrite(ctx context.Context, key record.Key, a address) (strin
 		return rewriteAs[format.APIKey](ctx, c.store, key, a)
 	case Markers, Repositories, APIKeyMarkers:
 		return rewriteAs[format.Marker](ctx, c.store, key, a)
+	case Quotas:
+		if key == format.KeyQuotaBase {
+			return rewriteAs[format.QuotaBase](ctx, c.store, key, a)
+		}
+		return rewriteAs[format.QuotaLedger](ctx, c.store, key, a)
 	}
 	return "", false, nil
 }

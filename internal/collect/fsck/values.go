@@ -23,7 +23,7 @@ func legal(class Class) []format.State {
 		return []format.State{format.Pending, format.Live, format.Condemned, format.Dead, format.Corrupt}
 	case Manifests, Repositories:
 		return []format.State{format.Live, format.Condemned, format.Dead}
-	case Tags, APIKeys:
+	case Tags, APIKeys, Quotas:
 		return []format.State{format.Live, format.Dead}
 	case Revocations, APIKeyMarkers:
 		return []format.State{format.Live}

@@ -128,6 +128,10 @@ func metaOf(head any) format.Meta {
 		return h.Meta
 	case *format.APIKey:
 		return h.Meta
+	case *format.QuotaLedger:
+		return h.Meta
+	case *format.QuotaBase:
+		return h.Meta
 	}
 	return format.Meta{}
 }
@@ -155,6 +159,11 @@ func loadAny(ctx context.Context, v *view, key record.Key, class Class) (loaded,
 		return load[format.APIKey](ctx, v, key)
 	case Markers, Repositories, APIKeyMarkers:
 		return load[format.Marker](ctx, v, key)
+	case Quotas:
+		if key == format.KeyQuotaBase {
+			return load[format.QuotaBase](ctx, v, key)
+		}
+		return load[format.QuotaLedger](ctx, v, key)
 	}
 	return nil, fmt.Errorf("fsck: read %s: no values are of the class %q", key, class)
 }
