@@ -209,13 +209,18 @@ func (p *push) look(ctx context.Context) error {
 	return nil
 }
 
-// writeManifest writes, in parallel, the markers of the tags, the repository marker and the manifest.
+// writeManifest writes, in parallel, the markers of the tags, the repository marker and the manifest. The marker of a repository that is new comes first: where
+// there may be no more repositories, it is refused, and nothing else is to be there then.
 func (p *push) writeManifest(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	p.markTags(gctx, g)
 	if !p.known {
-		g.Go(func() error { return p.markRepository(gctx) })
+		if p.marker.Present() {
+			g.Go(func() error { return p.markRepository(gctx) })
+		} else if err := p.markRepository(ctx); err != nil {
+			return err
+		}
 	}
+	p.markTags(gctx, g)
 	g.Go(func() error { return p.installManifest(gctx) })
 	return g.Wait()
 }
