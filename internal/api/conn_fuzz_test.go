@@ -100,7 +100,8 @@ func FuzzRawConn(f *testing.F) {
 			if resp.StatusCode < 200 {
 				continue
 			}
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+			if closeErr := resp.Body.Close(); err != nil || closeErr != nil {
 				break
 			}
 		}

@@ -286,7 +286,12 @@ func (c *commit) putLink(ctx context.Context) error {
 }
 
 // settle runs from the pending link to the live one.
-func (c *commit) settle(ctx context.Context) error {
+func (c *commit) settle(ctx context.Context) (failed error) {
+	defer func() {
+		if failed != nil {
+			c.l.changed(c.repo, c.digest) // the record may have nobody: what there was no room for, in the end
+		}
+	}()
 	key := format.LinkKey(c.repo, c.digest)
 	for round := range rounds(ctx) {
 		if round > 0 {
@@ -318,7 +323,6 @@ func (c *commit) settle(ctx context.Context) error {
 			return nil
 		}
 		if !isConflict(err) {
-			c.l.changed(c.repo, c.digest) // the record may have nobody: what was refused here did not die by itself
 			return err
 		}
 		if c.link.Is(live) {
