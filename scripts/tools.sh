@@ -64,7 +64,20 @@ go_install() {
 	printf '%s' "$1" >"$tools/.$name"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|packages|observe|chart|kubernetes|lint|supply ..." >&2; exit 2; }
+# oidc_provider puts the OpenID provider of the tests where they look for it, at the versions of its lock file, unless these are there.
+oidc_provider() {
+	command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
+	local from to=$tools/oidc-provider
+	from=$(cd "$(dirname "$0")/../test/provider" && pwd)
+	cmp -s "$from/package-lock.json" "$to/.installed" && return 0
+	say "installing the OpenID provider of the tests (once)"
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$to"
+	(cd "$to" && retry npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null)
+	cp "$from/package-lock.json" "$to/.installed"
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|ldap|openid|packages|observe|chart|kubernetes|lint|supply ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -75,11 +88,15 @@ for set in "$@"; do
 	test)
 		apt_install haproxy curl iptables iproute2 skopeo radosgw ceph-mon ceph-osd ceph-mgr ceph-common gcc libc6-dev prometheus
 		apt_install systemd systemd-sysv systemd-container keepalived rpm
+		apt_install slapd ldap-utils
+		oidc_provider
 		go_install "$versitygw"
 		go_install "$crane"
 		go_install "$oras"
 		go_install "$nfpm"
 		;;
+	ldap) apt_install slapd ldap-utils ;;
+	openid) oidc_provider ;;
 	packages) go_install "$nfpm" ;;
 	clients)
 		apt_install haproxy curl skopeo podman buildah runc docker.io containerd busybox-static crun
@@ -108,7 +125,7 @@ for set in "$@"; do
 	lint) go_install "$golangci" ;;
 	supply) go_install "$govulncheck" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, packages, observe, chart, kubernetes, lint or supply" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, ldap, openid, packages, observe, chart, kubernetes, lint or supply" >&2
 		exit 2
 		;;
 	esac
