@@ -48,8 +48,9 @@ type LDAP struct {
 	// CACert is a file of authorities in PEM; empty: the system's.
 	CACert string
 	// BindDN and BindPassword are of CredentialsFile, or of the section itself.
-	BindDN       string
-	BindPassword Secret
+	BindDN          string
+	BindPassword    Secret
+	CredentialsFile string
 }
 
 // Token is http.auth.token, a section of ours: its presence turns our own token endpoint on.
@@ -99,8 +100,9 @@ type OpenID struct {
 // Provider is one of google, gitlab, github, oidc.
 type Provider struct {
 	Name             string // shown to people
-	ClientID         string
+	ClientID         string // with ClientSecret of CredentialsFile, or of the section itself
 	ClientSecret     Secret
+	CredentialsFile  string
 	KeyPath          string
 	Issuer           string
 	AuthURL          string

@@ -18,6 +18,8 @@ func (w *walker) finish(c *Config) {
 	w.scrub(&c.Scrub)
 	w.metrics(&c.Metrics)
 	w.admin(&c.HTTP)
+	w.ldap(c.HTTP.Auth.LDAP)
+	w.openID(&c.HTTP)
 	w.accessControl(&c.HTTP)
 	w.tokens(&c.HTTP.Auth)
 	w.edge(&c.HTTP)

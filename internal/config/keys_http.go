@@ -1,6 +1,9 @@
 package config
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // allKeys is the table: every key that zot knows, and ours.
 func allKeys() []key {
@@ -55,35 +58,7 @@ func httpKeys() []key {
 func authKeys() []key {
 	keys := []key{
 		{path: "failDelay", kind: parseFailDelay, into: func(t *target) any { return &t.config.HTTP.Auth.FailDelay }},
-		{path: "secureSession", kind: parseBool, state: silent},
-		{path: "sessionKeysFile", kind: parsePath, state: silent},
-		{path: "sessionDriver", kind: anything, state: silent},
 		{path: "htpasswd.path", kind: parsePath, into: func(t *target) any { return &t.config.HTTP.Auth.Htpasswd }},
-
-		{path: "ldap.address", kind: parseText, state: silent},
-		{path: "ldap.port", kind: parsePort, state: silent},
-		{path: "ldap.insecure", kind: parseBool, state: silent},
-		{path: "ldap.startTLS", kind: parseBool, state: silent},
-		{path: "ldap.skipVerify", kind: parseBool, state: silent},
-		{path: "ldap.subtreeSearch", kind: parseBool, state: silent},
-		{path: "ldap.baseDN", kind: parseText, state: silent},
-		{path: "ldap.userAttribute", kind: parseText, state: silent},
-		{path: "ldap.userFilter", kind: parseText, state: silent},
-		{path: "ldap.userGroupAttribute", kind: parseText, state: silent},
-		{path: "ldap.caCert", kind: parsePath, state: silent},
-		{path: "ldap.credentialsFile", kind: parsePath, state: silent},
-
-
-		{path: "openid.callbackAllowOrigins", kind: parseTexts, state: silent},
-		{path: "openid.providers.*.clientid", kind: parseText, state: silent},
-		{path: "openid.providers.*.clientsecret", kind: parseText, state: silent, hidden: true},
-		{path: "openid.providers.*.credentialsFile", kind: parsePath, state: silent},
-		{path: "openid.providers.*.scopes", kind: parseTexts, state: silent},
-		{path: "openid.providers.*.claimMapping.username", kind: parseText, state: silent},
-		{path: "openid.providers.*.claimMapping.groups", kind: parseText, state: silent},
 	}
-	for _, name := range []string{"name", "keypath", "issuer", "authurl", "tokenurl"} {
-		keys = append(keys, key{path: "openid.providers.*." + name, kind: parseText, state: silent})
-	}
-	return keys
+	return slices.Concat(keys, ldapKeys(), openIDKeys())
 }

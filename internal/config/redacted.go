@@ -129,6 +129,6 @@ func (s *spec) absent(t *target) bool {
 	if !s.section() || s.into == nil || s.children[fold("enable")] != nil {
 		return false
 	}
-	there, ok := s.into(t).(*bool)
-	return ok && !*there
+	there := reflect.ValueOf(s.into(t)).Elem()
+	return (there.Kind() == reflect.Bool || there.Kind() == reflect.Pointer) && there.IsZero()
 }

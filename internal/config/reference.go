@@ -64,6 +64,7 @@ func ours() []string {
 		"http.auth.token", "http.auth.token.enable", "http.auth.token.service",
 		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.minBodyRate",
 		"storage.quotas[].prefix", "storage.quotas[].bytes",
+		"http.auth.ldap.bindDN", "http.auth.ldap.bindPassword",
 	}
 }
 

@@ -36,3 +36,9 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // LogValue hides the value from log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Format shows which directory it is. Behind a pointer fmt does not ask the Secret in it for every verb.
+func (l *LDAP) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "LDAP %q", l.Address) } // fmt keeps its own errors
+
+// Format shows which provider it is, as LDAP's does.
+func (p *Provider) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "provider %q", p.Issuer) } // fmt keeps its own errors

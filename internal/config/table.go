@@ -29,7 +29,8 @@ type key struct {
 	text, want string
 	// usual is the value that has the same effect here as in zot; nil: an empty one has.
 	usual any
-	// into returns where the value of an honoured key goes. Of a section with keys of its own that is a bool, which its presence makes true.
+	// into returns where the value of an honoured key goes. Of a section with keys of its own that is a bool, which its presence makes true, or a pointer to a struct, which
+	// it makes.
 	into func(t *target) any
 	// items returns where the items of an honoured list of sections go, and add makes one more.
 	items func(t *target) []*target

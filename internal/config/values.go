@@ -41,6 +41,17 @@ func assign(dst, v any) {
 	to.Set(from.Convert(to.Type()))
 }
 
+// mark says that a section is there: the bool that dst points at becomes true, and a pointer points at something.
+func mark(dst any) {
+	to := reflect.ValueOf(dst).Elem()
+	switch {
+	case to.Kind() != reflect.Pointer:
+		assign(dst, true)
+	case to.IsNil():
+		to.Set(reflect.New(to.Type().Elem()))
+	}
+}
+
 // anything is for keys whose values nobody reads.
 func anything(*node) (any, *Problem) { return nil, nil }
 

@@ -76,7 +76,7 @@ func (w *walker) section(s *spec, n *node, path string, t *target) {
 		return
 	}
 	if s.children != nil && s.into != nil {
-		assign(s.into(t), true)
+		mark(s.into(t))
 	}
 	if s.variants != nil {
 		if s = w.variant(s, n, path); s == nil || s.state == refused {

@@ -122,7 +122,7 @@ func TestNames(t *testing.T) {
 			}
 		}
 	}
-	for _, password := range []string{"", "\x00", strings.Repeat("p", 2000), "*"} {
+	for _, password := range []string{"", "\x00", strings.Repeat("p", 5000), "*"} {
 		if got, err := d.Check(t.Context(), "alice", password); got.Name != "" || !errors.Is(err, authn.ErrWrong) {
 			t.Errorf("password %q: %+v, %v", password, got, err)
 		}
@@ -210,8 +210,17 @@ func TestOutage(t *testing.T) {
 	if err := check(d, "wrong"); !errors.Is(err, authn.ErrWrong) {
 		t.Errorf("started again: %v", err)
 	}
+	if _, known := warm.Known("alice", "alice-password"); known {
+		t.Error("who was not asked for is known")
+	}
 	if err := check(warm, "alice-password"); err != nil {
 		t.Fatal(err)
+	}
+	if id, known := warm.Known("alice", "alice-password"); !known || id.Name != "alice" || len(id.Groups) != 2 {
+		t.Errorf("who was just asked for is not known: %+v", id)
+	}
+	if _, known := warm.Known("alice", "other"); known {
+		t.Error("a wrong password is known")
 	}
 	if err := s.Freeze(); err != nil {
 		t.Fatal(err)
