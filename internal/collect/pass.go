@@ -103,6 +103,9 @@ func (c *Collector) phases(ctx context.Context, at Progress, save func(context.C
 			if err == nil {
 				err = c.sweep(ctx)
 			}
+			if err == nil {
+				err = c.CollectLogins(ctx)
+			}
 		case phase == PhaseOrphans && at.Full:
 			err = c.CollectOrphans(ctx)
 		}
