@@ -83,7 +83,7 @@ func (o *openID) metadata(ctx context.Context) (*metadata, error) {
 func (o *openID) discover(ctx context.Context) (*metadata, error) {
 	p, err := oidc.NewProvider(oidc.ClientContext(ctx, o.client), o.cfg.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("login: ask %s what it says of itself: %w", o.cfg.Issuer, err)
+		return nil, fmt.Errorf("login: ask %s what it says of itself: %w", o.cfg.Issuer, brief(err))
 	}
 	m := &metadata{provider: p, got: time.Now()}
 	if err := p.Claims(m); err != nil {
@@ -107,6 +107,15 @@ func (o *openID) discover(ctx context.Context) (*metadata, error) {
 // algorithms are the signatures that are taken: none without a key, and none with a key that both sides have.
 func algorithms() []string {
 	return []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
+}
+
+// brief cuts an error that has a server's whole answer in it.
+func brief(err error) error {
+	const most = 200
+	if text := err.Error(); len(text) > most {
+		return errors.New(strings.ToValidUTF8(text[:most], "") + "…")
+	}
+	return err
 }
 
 func (o *openID) authURL(ctx context.Context, w way) (string, error) {
@@ -140,7 +149,7 @@ func (o *openID) identify(ctx context.Context, w way, code string) (person, erro
 	if m.provider.UserInfoEndpoint() != "" {
 		info, err := m.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 		if err != nil {
-			return person{}, fmt.Errorf("login: ask %s for the user: %w", o.cfg.Issuer, err)
+			return person{}, fmt.Errorf("login: ask %s for the user: %w", o.cfg.Issuer, brief(err))
 		}
 		if info.Subject != id.Subject { // OpenID Connect Core 1.0, 5.3.2
 			return person{}, refused("the provider tells of another user than the token is for")
@@ -193,7 +202,7 @@ func (m *metadata) verify(ctx context.Context, p Provider, token *oauth2.Token, 
 	id, err := oidc.NewVerifier(p.Issuer, keys, &oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: m.Algorithms}).Verify(ctx, raw)
 	switch {
 	case err != nil && keys.err != nil && strings.HasPrefix(keys.err.Error(), "fetching keys"):
-		return nil, fmt.Errorf("login: ask %s for its keys: %w", p.Issuer, keys.err)
+		return nil, fmt.Errorf("login: ask %s for its keys: %w", p.Issuer, brief(keys.err))
 	case err != nil:
 		return nil, refused("the identity token: %w", err)
 	case id.Nonce != nonce:
