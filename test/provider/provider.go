@@ -143,8 +143,18 @@ func NewBrowser(dial func(ctx context.Context, network, address string) (net.Con
 	}}
 }
 
-// Do makes a request, and returns the answer with its body.
-func (b *Browser) Do(ctx context.Context, method, to string, form url.Values, header ...string) (*http.Response, string, error) {
+// Answer is one without its body.
+type Answer struct {
+	Status     string
+	StatusCode int
+	Header     http.Header
+}
+
+// Cookies are those that it sets.
+func (a *Answer) Cookies() []*http.Cookie { return (&http.Response{Header: a.Header}).Cookies() }
+
+// Do makes a request, with a form and headers (name, value, ...), and returns the answer with its body.
+func (b *Browser) Do(ctx context.Context, method, to string, form url.Values, header ...string) (*Answer, string, error) {
 	var body io.Reader = http.NoBody
 	if form != nil {
 		body = strings.NewReader(form.Encode())
@@ -164,7 +174,7 @@ func (b *Browser) Do(ctx context.Context, method, to string, form url.Values, he
 		return nil, "", err
 	}
 	text, err := io.ReadAll(resp.Body)
-	return resp, string(text), errors.Join(err, resp.Body.Close())
+	return &Answer{resp.Status, resp.StatusCode, resp.Header}, string(text), errors.Join(err, resp.Body.Close())
 }
 
 // LogIn goes from the URL of a provider, through its forms, as a person, to the URL that the provider sends the browser back to, which it does not ask for.

@@ -62,7 +62,7 @@ func (g *github) identify(ctx context.Context, w way, code string) (person, erro
 		Email             string `json:"email"`
 		Primary, Verified bool
 	}](ctx, g, token, "/user/emails")
-	if err != nil && !(errors.Is(err, errDenied) && g.cfg.Username != "") {
+	if err != nil && (g.cfg.Username == "" || !errors.Is(err, errDenied)) {
 		return person{}, err
 	}
 	for _, e := range emails {

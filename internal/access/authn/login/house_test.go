@@ -138,9 +138,9 @@ func (h *house) browser() *provider.Browser {
 }
 
 // do asks a replica.
-func (h *house) do(b *provider.Browser, replica int, method, path string, header ...string) (*http.Response, string) {
+func (h *house) do(b *provider.Browser, replica int, method, path string, header ...string) (*provider.Answer, string) {
 	h.t.Helper()
-	h.at.Store(int32(replica)) //nolint:gosec // a few
+	h.at.Store(int32(replica))
 	to := path
 	if strings.HasPrefix(path, "/") {
 		to = base + path
