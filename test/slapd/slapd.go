@@ -150,8 +150,28 @@ func (s *Server) Kill() {
 	_ = s.log.Close()
 }
 
-// Freeze stops the server as a machine that hangs does; Thaw lets it go on.
-func (s *Server) Freeze() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+// Freeze stops the server as a machine that hangs does, and returns when every thread of it has stopped; Thaw lets it go on.
+func (s *Server) Freeze() error {
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		stopped := 0
+		for _, t := range threads {
+			if text, err := os.ReadFile(t); err == nil && bytes.Contains(text, []byte(") T ")) {
+				stopped++
+			}
+		}
+		if stopped == len(threads) && stopped > 0 {
+			return nil
+		}
+	}
+	return errors.New("slapd: it does not stop")
+}
 
 // Thaw ends Freeze.
 func (s *Server) Thaw() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
