@@ -4,95 +4,114 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
 	"holdfast/internal/access"
 	"holdfast/internal/access/authn"
-	"holdfast/internal/access/authn/htpasswd"
+	"holdfast/internal/access/authn/login"
 	"holdfast/internal/access/policy"
 	"holdfast/internal/api"
+	"holdfast/internal/audit"
+	"holdfast/internal/edge"
 	"holdfast/internal/oci"
 	"holdfast/internal/registry"
 )
 
-// service is what tokens call this registry, where the configuration does not say.
-const service = "holdfast"
-
 // door is what requests pass before they are served, as one configuration has it.
 type door struct {
 	authn     *authn.Handler
-	challenge func(r *http.Request, why string) string
 	rules     *policy.Policy
 	closed    bool // something must be shown at GET /v2/, so that clients learn how
-	end       func()
+	challenge func(r *http.Request, why string) string
+	endpoints []endpoint
+	follow    []func(context.Context) // files that it follows while it is used
+	ends      []func()
+
+	end func() // stops all that
 }
 
-// newDoor builds it. What it follows, files for instance, it follows until end. Errors: ErrRefused.
-func (s *Server) newDoor(ctx context.Context, cfg Config) (*door, error) {
-	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given
-	rules, err := policy.New(cfg.Rules)
-	if err != nil {
-		return nil, fmt.Errorf("%w: http.accessControl: %w", ErrRefused, err)
-	}
-	auth := cfg.Auth
-	c := authn.Config{
-		Open: !auth.Given, FailDelay: auth.FailDelay, Failures: s.failures, Client: clientOf,
-		Refuse: func(w http.ResponseWriter, r *http.Request, status int, e *oci.Error) {
-			closeAfterBody(w, r)
-			api.WriteError(w, r, status, e)
-		},
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var following sync.WaitGroup
-	d := &door{rules: rules, closed: auth.Given, end: func() { cancel(); following.Wait() }}
-	if auth.Htpasswd != "" {
-		way, err := htpasswd.Open(auth.Htpasswd, s.log)
-		if err != nil {
-			d.end()
-			return nil, fmt.Errorf("%w: http.auth.htpasswd.path: %w", ErrRefused, err)
-		}
-		c.Passwords = append(c.Passwords, way)
-		following.Go(func() { way.Watch(ctx, nil) })
-	}
-	realm := cmp.Or(auth.Realm, "Authorization Required")
-	d.challenge = func(*http.Request, string) string { return authn.Basic(realm) }
-	c.Challenge = d.challenge
-	d.authn = authn.New(c, http.HandlerFunc(s.admitted))
-	return d, nil
+// endpoint is one of those beside the registry's.
+type endpoint struct {
+	path   string // one that ends with a slash is for all below it
+	serve  http.Handler
+	before bool // nobody is asked who it is: the endpoint asks itself
 }
 
 // useDoor has requests pass another door. Those that have passed the old one go on.
-func (s *Server) useDoor(d *door) {
+func (s *Server) useDoor(ctx context.Context, d *door) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var following sync.WaitGroup
+	for _, follow := range d.follow {
+		following.Go(func() { follow(ctx) })
+	}
+	d.end = func() {
+		cancel()
+		following.Wait()
+		for _, end := range d.ends {
+			end()
+		}
+	}
 	if old := s.door.Swap(d); old != nil {
-		go old.end()
+		old.end()
 	}
 }
 
 // enter lets a request in, or answers it.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request) { s.door.Load().authn.ServeHTTP(w, r) }
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
+	d := s.door.Load()
+	if s.api.Load() == nil && !s.forMetrics(r) {
+		closeAfterBody(w, r)
+		api.WriteUnavailable(w, r)
+		return
+	}
+	for _, e := range d.endpoints {
+		if e.before && e.matches(r.URL.Path) {
+			closeAfterBody(w, r)
+			e.serve.ServeHTTP(w, r)
+			return
+		}
+	}
+	d.authn.ServeHTTP(w, r)
+}
+
+func (e endpoint) matches(path string) bool {
+	return path == e.path || strings.HasSuffix(e.path, "/") && strings.HasPrefix(path, e.path)
+}
+
+func (s *Server) forMetrics(r *http.Request) bool {
+	return s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath
+}
 
 // admitted serves a request of which it is known who makes it.
 func (s *Server) admitted(w http.ResponseWriter, r *http.Request) {
-	req := access.From(r.Context())
-	id := req.Identity
-	h := s.api.Load()
-	switch {
-	case s.cfg.MetricsPath != "" && r.URL.Path == s.cfg.MetricsPath:
+	d, req := s.door.Load(), access.From(r.Context())
+	if s.forMetrics(r) {
 		s.serveMetrics(w, r, req)
-	case h == nil:
-		closeAfterBody(w, r)
-		api.WriteUnavailable(w, r)
-	case s.door.Load().closed && id.Way == access.Nobody && api.RouteOf(r).Name == "base":
-		closeAfterBody(w, r)
-		w.Header().Set("WWW-Authenticate", s.challenge(r))
-		api.WriteError(w, r, http.StatusUnauthorized, oci.Errorf(oci.Unauthorized, "credentials are needed"))
-	default:
-		h.ServeHTTP(w, r.WithContext(registry.WithCaller(r.Context(), id.Name)))
+		return
 	}
+	for _, e := range d.endpoints {
+		if !e.before && e.matches(r.URL.Path) {
+			closeAfterBody(w, r)
+			e.serve.ServeHTTP(w, r)
+			return
+		}
+	}
+	if d.closed && req.Identity.Way == access.Nobody && api.RouteOf(r).Name == "base" {
+		s.refuse(w, r)
+		return
+	}
+	s.api.Load().ServeHTTP(w, r.WithContext(registry.WithCaller(r.Context(), req.Identity.Name)))
+}
+
+// refuse asks for credentials.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
+	closeAfterBody(w, r)
+	w.Header().Set("WWW-Authenticate", s.challenge(r))
+	api.WriteError(w, r, http.StatusUnauthorized, oci.Errorf(oci.Unauthorized, "this needs credentials"))
 }
 
 // serveMetrics tells the metrics to whoever may know them.
@@ -102,30 +121,53 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, req *acces
 	case s.rules().Metrics(req):
 		s.scrape.ServeHTTP(w, r)
 	case req.Identity.Anonymous():
-		w.Header().Set("WWW-Authenticate", s.challenge(r))
-		api.WriteError(w, r, http.StatusUnauthorized, oci.Errorf(oci.Unauthorized, "credentials are needed"))
+		s.refuse(w, r)
 	default:
 		api.WriteError(w, r, http.StatusForbidden, oci.Errorf(oci.Denied, "you may not read the metrics"))
 	}
 }
 
-// challenge says how a client that was refused can say who it is.
-func (s *Server) challenge(r *http.Request) string { return s.door.Load().challenge(r, "") }
-
 // rules are those in force.
 func (s *Server) rules() *policy.Policy { return s.door.Load().rules }
 
+// challenge says how a client that was refused can say who it is. One that showed a token which does not reach so far is told to get another.
+func (s *Server) challenge(r *http.Request) string {
+	why := ""
+	if req := access.From(r.Context()); req != nil && req.Identity.Limits != nil {
+		why = "insufficient_scope"
+	}
+	return s.door.Load().challenge(r, why)
+}
+
 // clientOf says where a request comes from.
 func clientOf(r *http.Request) authn.Client {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	p := edge.From(r.Context())
+	return authn.Client{Addr: p.Client, ForwardedFor: p.ForwardedFor, Secure: p.Secure}
+}
+
+// seen tells the audit log who makes a request, or what the credentials said.
+func seen(ctx context.Context, req *access.Request, name string, err error) {
+	audit.Note(ctx, req)
 	if err != nil {
-		host = r.RemoteAddr
+		audit.Claim(ctx, name)
 	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return authn.Client{}
+}
+
+// bearerChallenge names a token server.
+func bearerChallenge(realm func(*http.Request) string, service string) func(*http.Request, string) string {
+	return func(r *http.Request, why string) string { return authn.Bearer(realm(r), service, scopeOf(r), why) }
+}
+
+// reached is how a client reaches this registry: what the configuration says, else what its request says. Only the client itself is told.
+func (s *Server) reached(r *http.Request) string {
+	if at := s.now().Edge.ExternalURL; at != "" {
+		return at
 	}
-	return authn.Client{Addr: addr.Unmap()}
+	at := url.URL{Scheme: "http", Host: r.Host}
+	if edge.Secure(r.Context()) || r.TLS != nil {
+		at.Scheme = "https"
+	}
+	return at.String()
 }
 
 // scopeOf is the scope that a token must have for a request, in the form of the docker token flow.
@@ -138,18 +180,59 @@ func scopeOf(r *http.Request) string {
 		return ""
 	}
 	actions := "pull,push"
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	switch {
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		actions = "pull"
-	case http.MethodDelete:
+	case r.Method == http.MethodDelete && rt.Name != "upload":
 		actions = "delete"
-		if rt.Name == "upload" {
-			actions = "pull,push"
-		}
 	}
 	scope := "repository:" + rt.Repository + ":" + actions
-	if from, err := oci.ParseRepository(r.URL.Query().Get("from")); err == nil && strings.HasSuffix(r.URL.Path, "/blobs/uploads/") {
+	if from, err := oci.ParseRepository(r.URL.Query().Get("from")); err == nil && rt.Name == "uploads" {
 		scope += " repository:" + string(from) + ":pull"
 	}
 	return scope
+}
+
+// loginEnds are the paths of logging in with a browser.
+func loginEnds(l http.Handler) []endpoint {
+	return []endpoint{{path: login.PathLogin, serve: l, before: true}, {path: login.PathCallback, serve: l, before: true}, {path: login.PathLogout, serve: l, before: true}}
+}
+
+// newDoor builds the door of a configuration. root is the store that holds what it keeps; before the stores are open there is none: then nothing is served, and only
+// what is wrong with the configuration comes out. Errors: ErrRefused.
+func (s *Server) newDoor(cfg Config, root *store) (*door, error) {
+	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given
+	rules, err := policy.New(cfg.Rules)
+	if err != nil {
+		return nil, fmt.Errorf("%w: http.accessControl: %w", ErrRefused, err)
+	}
+	b := &builder{s: s, cfg: cfg, root: root, d: &door{rules: rules, closed: cfg.Rules.Authenticates}}
+	b.authn = authn.Config{
+		Open: !cfg.Rules.Authenticates, FailDelay: cfg.Auth.FailDelay, Failures: s.failures, Client: clientOf, Seen: seen,
+		Refuse: func(w http.ResponseWriter, r *http.Request, status int, e *oci.Error) {
+			closeAfterBody(w, r)
+			api.WriteError(w, r, status, e)
+		},
+	}
+	b.challenge = func(*http.Request, string) string {
+		return authn.Basic(cmp.Or(cfg.Auth.Realm, "Authorization Required"))
+	}
+	for _, part := range []struct {
+		key   string
+		build func() error
+	}{
+		{"htpasswd", b.htpasswd}, {"ldap", b.ldap}, {"mtls", b.certificates}, {"bearer", b.bearer}, {"bearer.oidc", b.workloads}, {"apikey", b.apiKeys},
+		{"openid", b.logins}, {"token", b.tokens},
+	} {
+		if err := part.build(); err != nil {
+			for _, end := range b.d.ends {
+				end()
+			}
+			return nil, fmt.Errorf("%w: http.auth.%s: %w", ErrRefused, part.key, err)
+		}
+	}
+	b.d.challenge, b.authn.Challenge = b.challenge, b.challenge
+	b.authn.Passwords = slices.Concat(b.keys, b.authn.Passwords)
+	b.d.authn = authn.New(b.authn, http.HandlerFunc(s.admitted))
+	return b.d, nil
 }

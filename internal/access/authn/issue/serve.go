@@ -139,7 +139,7 @@ func (i *Issuer) give(r *http.Request, a ask, id access.Identity, print string) 
 	case !a.offline:
 	case a.shown == aRefreshToken:
 		out.RefreshToken = a.refresh // its end does not move
-	case i.refreshable(id):
+	case i.refreshable(id, print):
 		if out.RefreshToken, err = i.sign(i.newClaims(id, print, forRefresh, RefreshTTL, nil)); err != nil {
 			return given{}, err
 		}
@@ -152,8 +152,8 @@ func (i *Issuer) give(r *http.Request, a ask, id access.Identity, print string) 
 
 // refreshable reports whether an identity is given refresh tokens: one that a password was shown for, of which it can be told whether it still stands. API keys
 // are for long already.
-func (i *Issuer) refreshable(id access.Identity) bool {
-	return i.cfg.Standing != nil && !id.Anonymous() && id.Key == "" && id.Limits == nil
+func (i *Issuer) refreshable(id access.Identity, print string) bool {
+	return i.cfg.Standing != nil && print != "" && !id.Anonymous() && id.Key == "" && id.Limits == nil
 }
 
 // password finds out whose password it is, and what its fingerprint was before it was looked at.
