@@ -80,7 +80,7 @@ func (w *walker) openID(h *HTTP) {
 		return
 	}
 	h.Auth.APIKey = true // as in zot: who logs in with a browser has no password for other clients
-	if w.nodes["http.externalUrl"] == nil {
+	if h.Proxy.ExternalURL == "" && !w.failed("http.externalUrl") {
 		w.warn("http.externalUrl", "is not given: providers are told http.address and http.port for the way back, which people's browsers must reach, at every replica")
 	}
 }

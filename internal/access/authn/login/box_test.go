@@ -20,9 +20,7 @@ func (s secret) MAC(domain string, fields ...[]byte) []byte {
 	}
 	return mac.Sum(nil)
 }
-func (s secret) MACs(domain string, fields ...[]byte) [][]byte {
-	return [][]byte{s.MAC(domain, fields...)}
-}
+func (s secret) Keys(domain string) [][]byte { return [][]byte{s.MAC(domain)} }
 func (s secret) Verify(_ context.Context, mac []byte, domain string, fields ...[]byte) (bool, error) {
 	return hmac.Equal(mac, s.MAC(domain, fields...)[:len(mac)]), nil
 }

@@ -50,10 +50,10 @@ type Provider struct {
 
 // Secrets is the secret that all replicas have in common. registry.Local is one.
 type Secrets interface {
+	// Keys are keys for a purpose of ours, of each secret that is still good, the one in use first. They are the same at every replica that knows it.
+	Keys(domain string) [][]byte
 	// MAC is the same at every replica for the same fields.
 	MAC(domain string, fields ...[]byte) []byte
-	// MACs is MAC under each secret that is still good, the newest first.
-	MACs(domain string, fields ...[]byte) [][]byte
 	// Verify reports whether a MAC, or its first 16 bytes at least, was made at any replica; it may ask the store.
 	Verify(ctx context.Context, mac []byte, domain string, fields ...[]byte) (bool, error)
 }
