@@ -47,6 +47,7 @@ type Book struct {
 	log      *slog.Logger
 	turn     chan struct{} // holds one token: one conversation with the store at a time
 	counting chan struct{} // the same for Recount
+	wake     chan struct{} // has a value when Run has something to do soon
 
 	mu     sync.Mutex
 	limits []Limit
@@ -67,7 +68,7 @@ func Open(s format.Store, cfg Config, log *slog.Logger) *Book {
 	s.Scales = nil
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
 	b := &Book{
-		store: s, cfg: cfg, log: log, turn: make(chan struct{}, 1), counting: make(chan struct{}, 1),
+		store: s, cfg: cfg, log: log, turn: make(chan struct{}, 1), counting: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		sums: map[string]*sum{}, held: map[string]format.Load{}, id: format.RandomID(),
 	}
 	b.SetLimits(cfg.Limits)
@@ -83,6 +84,15 @@ func (b *Book) SetLimits(limits []Limit) {
 		if b.sums[l.Prefix] == nil {
 			b.sums[l.Prefix] = &sum{}
 		}
+	}
+	b.poke()
+}
+
+// poke has Run look after the book within the interval.
+func (b *Book) poke() {
+	select {
+	case b.wake <- struct{}{}:
+	default: // it will
 	}
 }
 
@@ -155,6 +165,9 @@ func (e *entry) done(o format.Outcome) {
 		b.busy = b.busy || e.more != format.Load{}
 	}
 	b.unsure = b.unsure || o == format.Unknown && len(e.of) > 0
+	if len(e.of) > 0 {
+		b.poke()
+	}
 }
 
 // asks reports whether more for a repository passes the claim under a limit that is, or may be, in force. mu is held.
@@ -436,6 +449,9 @@ func (b *Book) flush(ctx context.Context, closed bool) error {
 			dirty = true
 		}
 	}
+	if b.busy {
+		b.poke() // to give the claim back, unless more comes
+	}
 	b.busy = false
 	b.mu.Unlock()
 	alive := b.written.Exists() && b.store.Records.Now().Sub(b.written.Modified) >= aliveEvery
@@ -458,23 +474,36 @@ func (b *Book) hasSums() bool {
 
 // Run keeps the ledger, and counts anew when that is due, until ctx ends. Then Close is to be called. Without limits it makes no request.
 func (b *Book) Run(ctx context.Context) {
-	failing := b.keep(ctx) != nil // before the first count is thought of
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	beside.Go(func() { b.recounts(ctx) })
-	ticker := time.NewTicker(b.cfg.Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	var counts sync.WaitGroup
+	defer counts.Wait()
+	for failing := false; ctx.Err() == nil; {
 		err := b.keep(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			b.log.WarnContext(ctx, "the ledger of the quotas could not be kept; pushes go on within what is claimed", "err", err)
 		}
-		failing = err != nil
+		if failing = err != nil; failing {
+			b.poke()
+		}
+		if due, why := b.due(); due && b.takeCount() {
+			counts.Go(func() { b.recountFor(ctx, why) })
+		}
+		b.pause(ctx)
+	}
+}
+
+// pause waits until there is something to do: what was admitted, or other limits, and then for the interval; or, while there are limits, the next look at others.
+func (b *Book) pause(ctx context.Context) {
+	var next <-chan time.Time
+	if b.limited() {
+		timer := time.NewTimer(lookEvery)
+		defer timer.Stop()
+		next = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-next:
+	case <-b.wake:
+		_ = wait(ctx, b.cfg.Interval) // the loop sees that ctx ended
 	}
 }
 

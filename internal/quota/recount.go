@@ -18,35 +18,33 @@ import (
 
 const (
 	leaseName = "quota"
-	// recountEvery is how often everything is counted anew though nothing asks for it; askEvery how often it is asked; restFor the least between two counts that
-	// something asks for.
+	// recountEvery is how often everything is counted anew though nothing asks for it; restFor the least between two counts that something asks for.
 	recountEvery = 24 * time.Hour
-	askEvery     = 10 * time.Second
 	restFor      = 10 * time.Minute
 	// settleIntervals is how many intervals after a count the ledgers are read: what was removed during it is in them by then.
 	settleIntervals = 3
 )
 
-// recounts counts anew when that is due, until ctx ends.
-func (b *Book) recounts(ctx context.Context) {
-	ticker := time.NewTicker(askEvery)
-	defer ticker.Stop()
-	for {
-		if due, why := b.due(); due {
-			err := b.Recount(ctx)
-			var held *lease.HeldError
-			switch {
-			case err == nil:
-				b.log.InfoContext(ctx, "what the quotas are for was counted", "why", why)
-			case ctx.Err() == nil && !errors.As(err, &held):
-				b.log.WarnContext(ctx, "what the quotas are for could not be counted; it will be tried again", "why", why, "err", err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+// takeCount reports whether the caller may count: nobody else of this process does. Whoever counts gives it back.
+func (b *Book) takeCount() bool {
+	select {
+	case b.counting <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// recountFor counts anew because that is due. The caller has taken the count.
+func (b *Book) recountFor(ctx context.Context, why string) {
+	err := b.recount(ctx)
+	<-b.counting
+	var held *lease.HeldError
+	switch {
+	case err == nil:
+		b.log.InfoContext(ctx, "what the quotas are for was counted", "why", why)
+	case ctx.Err() == nil && !errors.As(err, &held):
+		b.log.WarnContext(ctx, "what the quotas are for could not be counted; it will be tried again", "why", why, "err", err)
 	}
 }
 
@@ -94,6 +92,10 @@ func (b *Book) Recount(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	return b.recount(ctx)
+}
+
+func (b *Book) recount(ctx context.Context) error {
 	held, err := lease.Take(ctx, b.store, leaseName, b.cfg.Holder, 0)
 	if err != nil {
 		return err
