@@ -342,23 +342,28 @@ func TestLimits(t *testing.T) {
 	changed := make(chan string)
 	var next Config
 	r := runServer(t, func(cfg *Config) {
-		cfg.Edge.Rates, cfg.MetricsPath, cfg.Edge.Trusted = edge.Rates{All: 2}, "/metrics", []string{"127.0.0.1"}
+		cfg.Edge.Rates, cfg.MetricsPath, cfg.Edge.Trusted = edge.Rates{All: 1}, "/metrics", []string{"127.0.0.1"}
 		next = *cfg
 		cfg.Host.Source = Source{Changed: changed, Load: func(context.Context) (Config, error) { return next, nil }}
 	})
 	from := func(client string) http.Header { return http.Header{"X-Forwarded-For": {client}} }
-	served := 0
-	for range 20 {
+	served, refused := 0, 0
+	for range 1000 { // until one comes within a second of another, however busy the machine is
+		if served > 0 && refused > 0 {
+			break
+		}
 		status, body, header := fetch(t, "GET", r.url+"/v2/", from("192.0.2.1"))
 		switch {
 		case status == http.StatusOK:
 			served++
-		case status != http.StatusTooManyRequests || header.Get("Retry-After") == "" || !strings.Contains(body, `"TOOMANYREQUESTS"`):
+		case status == http.StatusTooManyRequests && header.Get("Retry-After") != "" && strings.Contains(body, `"TOOMANYREQUESTS"`):
+			refused++
+		default:
 			t.Errorf("%d %s, Retry-After %q", status, body, header.Get("Retry-After"))
 		}
 	}
-	if served < 2 || served > 10 {
-		t.Errorf("%d of 20 are served", served)
+	if served == 0 || refused == 0 {
+		t.Errorf("%d are served, %d refused", served, refused)
 	}
 	if status, _, _ := fetch(t, "GET", r.url+"/v2/", from("192.0.2.2")); status != http.StatusOK {
 		t.Errorf("another client is answered %d", status)
@@ -482,7 +487,7 @@ func TestSlowClients(t *testing.T) {
 	if cut.Load() != clients {
 		t.Errorf("%d of %d are cut within %v", cut.Load(), clients, most)
 	}
-	if worst > 5*time.Second {
+	if worst > 10*time.Second {
 		t.Errorf("an honest client waited %v", worst)
 	}
 }
