@@ -117,7 +117,7 @@ func (w workload) Verify(_ context.Context, token string) (access.Identity, erro
 
 // site is two replicas of one cluster.
 type site struct {
-	*testing.T
+	testing.TB
 	users    *users
 	records  record.Store
 	locals   [2]*registry.Local
@@ -140,9 +140,9 @@ func rules(r *access.Request, repo oci.Repository, a access.Action) bool {
 	return false
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{T: t, users: &users{of: map[string]string{"alice": "a-secret", "bob": "b-secret", "robot": "zak_1"}, groups: map[string][]string{"alice": {"dev"}}}}
+	s := &site{TB: t, users: &users{of: map[string]string{"alice": "a-secret", "bob": "b-secret", "robot": "zak_1"}, groups: map[string][]string{"alice": {"dev"}}}}
 	s.workload = workload{"eyJ.good.x", "eyJ.bad.x"}
 	s.records = recordmem.New(recordmem.Config{})
 	segments := datamem.New(datamem.Config{})
