@@ -130,6 +130,22 @@ func TestMany(t *testing.T) {
 	})
 }
 
+// TestForgetWhileItIsRead: a read that began before a write here is not remembered after it.
+func TestForgetWhileItIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{takes: 100 * time.Millisecond}
+		m := fresh.New(8, s.read)
+		go func() { _, _ = m.Get(t.Context(), "k") }()
+		synctest.Wait()
+		s.value.Store(7)
+		m.Forget("k")
+		time.Sleep(200 * time.Millisecond)
+		if got, err := m.Get(t.Context(), "k"); got != 7 || err != nil {
+			t.Errorf("%d, %v", got, err)
+		}
+	})
+}
+
 // TestBound: more keys than there is room for are read again.
 func TestBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

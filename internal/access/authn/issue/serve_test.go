@@ -136,6 +136,19 @@ func TestBackendsThatAreGone(t *testing.T) {
 	}
 }
 
+// TestAUserWhoComesMeanwhile: a token that is bound to no password is given to nobody who has one.
+func TestAUserWhoComesMeanwhile(t *testing.T) {
+	s := newSite(t)
+	s.users.hidden = 1
+	if a := s.get(0, "alice", "a-secret"); a.status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	s.users.hidden = 2 // a way without fingerprints
+	if a := s.get(0, "alice", "a-secret"); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 // TestOAuth2: a password by POST, a refresh token for it, and access tokens for that, at any replica; the refresh token is none for access, nor the other way round.
 func TestOAuth2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -192,6 +205,7 @@ func TestExchange(t *testing.T) {
 // TestNoTokenForAToken: a chain of passwords that takes our tokens for passwords does not let them live for ever.
 func TestNoTokenForAToken(t *testing.T) {
 	s := newSite(t)
+	s.users.tokens = s.issuers[0]
 	if a := s.get(0, "x", s.get(0, "alice", "a-secret").Token); a.status != http.StatusUnauthorized {
 		t.Errorf("%d %s", a.status, a.body)
 	}
