@@ -28,7 +28,10 @@ const (
 // Config says how requests are authenticated.
 type Config struct {
 	// Passwords and Bearers are asked in their order, until one knows the credentials.
-	Passwords    []Passwords
+	Passwords []Passwords
+	// Keys are asked instead for passwords that IsKey knows for keys; nil: there are none. Nobody guesses them, so that a name's failures do not lock its keys out.
+	Keys         Passwords
+	IsKey        func(password string) bool
 	Bearers      []Bearers
 	Certificates Certificates // nil: certificates name nobody
 	Sessions     Sessions     // nil: no cookies
@@ -72,7 +75,7 @@ func (e *limitedError) Error() string {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	req := h.request(r)
+	req := h.Request(r)
 	id, name, err := h.identify(r, req)
 	req.Identity = id
 	if h.cfg.Seen != nil {
@@ -85,8 +88,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r.WithContext(access.With(r.Context(), req)))
 }
 
-// request is what is known without any credentials.
-func (h *Handler) request(r *http.Request) *access.Request {
+// Request is what is known of a request without any credentials.
+func (h *Handler) Request(r *http.Request) *access.Request {
 	client := h.cfg.Client(r)
 	req := &access.Request{
 		Time: time.Now(), Method: r.Method, UserAgent: r.UserAgent(),
@@ -165,6 +168,9 @@ func (h *Handler) CheckPassword(ctx context.Context, req *access.Request, name, 
 		}
 		return access.Identity{}, false
 	}
+	if h.cfg.Keys != nil && h.cfg.IsKey(password) {
+		return h.key(ctx, req, name, password)
+	}
 	for {
 		// What is known to be right is never in the way of what somebody else gets wrong.
 		if id, right := known(); right {
@@ -224,14 +230,37 @@ func (h *Handler) bearer(ctx context.Context, req *access.Request, token string)
 	case errors.Is(err, ErrExpired), !errors.Is(err, ErrOther) && !errors.Is(err, ErrWrong):
 		return access.Identity{}, err
 	}
+	if err := h.failed(req); err != nil {
+		return access.Identity{}, err
+	}
+	return access.Identity{}, fmt.Errorf("%w: %w", ErrWrong, err)
+}
+
+// key checks a key: as a token, it is counted by the address, afterwards.
+func (h *Handler) key(ctx context.Context, req *access.Request, name, password string) (access.Identity, error) {
+	id, err := h.cfg.Keys.Check(ctx, name, password)
+	switch {
+	case err == nil:
+		return id, nil
+	case errors.Is(err, ErrExpired), !errors.Is(err, ErrOther) && !errors.Is(err, ErrWrong):
+		return access.Identity{}, err
+	}
+	if err := h.failed(req); err != nil {
+		return access.Identity{}, err
+	}
+	return access.Identity{}, fmt.Errorf("%w: %w", ErrWrong, err)
+}
+
+// failed counts a failure of an address. Errors: there were too many.
+func (h *Handler) failed(req *access.Request) error {
 	try := h.cfg.Failures.begin("", req.Client)
 	switch {
 	case try.end != nil:
 		try.end(true)
 	case try.wait > 0:
-		return access.Identity{}, &limitedError{try.wait}
+		return &limitedError{try.wait}
 	}
-	return access.Identity{}, fmt.Errorf("%w: %w", ErrWrong, err)
+	return nil
 }
 
 // refuse answers a request whose credentials are not good, or could not be checked.
