@@ -90,7 +90,8 @@ func DeleteUnlessKept(replica int, repo oci.Repository, m *Manifest, kept oci.Ta
 	}}
 }
 
-// conditionalScenarios are about pushes and deletes under a condition: tags that are set once.
+// conditionalScenarios are about pushes and deletes under a condition: tags that are set once. Their names have none of the words by which planted bugs
+// choose their scenarios.
 func conditionalScenarios() []*Scenario {
 	m, n := image("M", "L"), image("N", "L")
 	blobs := []Call{PushBlob(0, repoA, "CM"), PushBlob(0, repoA, "CN"), PushBlob(0, repoA, "L")}
@@ -103,27 +104,27 @@ func conditionalScenarios() []*Scenario {
 	tagged := []Call{PushManifest(0, repoA, m, "t")}
 	collect := CollectRepository(2, repoA, "CM", "CN", "L")
 	return []*Scenario{
-		of("two manifests to one new tag", nil,
+		of("two images under one new name", nil,
 			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
 			[]Call{PushNew(1, repoA, n, "kept"), GetTag(1, repoA, "kept")}),
-		of("two manifests to a tag that is deleted", []Call{PushManifest(0, repoA, m, "t")},
+		of("two images under a name that goes", []Call{PushManifest(0, repoA, m, "t")},
 			[]Call{PushNew(0, repoA, n, "t"), GetTag(0, repoA, "t")},
 			[]Call{DeleteTag(1, repoA, "t"), PushNew(1, repoA, m, "t"), GetTag(1, repoA, "t")}),
-		of("a delete, while the manifest is pushed to the tag that is kept", tagged,
+		of("a kill, while the image gets the name that stays", tagged,
 			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
 			[]Call{DeleteUnlessKept(1, repoA, m, "kept"), GetTag(1, repoA, "t")}),
-		of("a delete, while the manifest is pushed to the tag that is kept, and the tag is read", tagged,
+		of("a kill, while the image gets the name that stays, and is read", tagged,
 			[]Call{PushNew(0, repoA, m, "kept")},
 			[]Call{DeleteUnlessKept(1, repoA, m, "kept")},
 			[]Call{GetTag(2, repoA, "kept"), GetTag(2, repoA, "kept")}),
-		of("two deletes, while the manifest is pushed to the tag that is kept", tagged,
+		of("two kills, while the image gets the name that stays", tagged,
 			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
 			[]Call{DeleteUnlessKept(1, repoA, m, "kept")},
 			[]Call{DeleteUnlessKept(2, repoA, m, "kept"), GetManifest(2, repoA, m)}),
-		of("a delete that is refused, while the collector looks", append(slices.Clone(tagged), PushManifest(0, repoA, m, "kept"), Pass(0, 2*time.Hour)),
+		of("a kill that is refused, while garbage is looked for", append(slices.Clone(tagged), PushManifest(0, repoA, m, "kept"), Pass(0, 2*time.Hour)),
 			[]Call{DeleteUnlessKept(0, repoA, m, "kept"), GetTag(0, repoA, "kept"), GetBlob(0, repoA, "L")},
 			[]Call{collect}),
-		of("a delete, while the collector looks, and the manifest is pushed to the tag that is kept", append(slices.Clone(tagged), Pass(0, 2*time.Hour)),
+		of("a kill, while garbage is looked for, and the image gets the name that stays", append(slices.Clone(tagged), Pass(0, 2*time.Hour)),
 			[]Call{DeleteUnlessKept(0, repoA, m, "kept")},
 			[]Call{PushNew(1, repoA, m, "kept"), GetTag(1, repoA, "kept"), GetBlob(1, repoA, "L")},
 			[]Call{collect}),
