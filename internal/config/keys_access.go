@@ -88,10 +88,10 @@ func namedIn[T any](t *target, sections *map[string]*T, name string) *target {
 	return t.in((*sections)[name])
 }
 
-// Authenticates reports whether the file has a way to find out who asks.
+// Authenticates reports whether the file asks who makes a request. A section http.auth without any way does: then nobody is known, and nothing is open by mistake.
 func (h *HTTP) Authenticates() bool {
 	a := &h.Auth
-	return a.Htpasswd != "" || a.LDAP != nil || a.Bearer != nil || a.OpenID != nil || a.APIKey || h.TLS.CACert != ""
+	return a.Given || a.Htpasswd != "" || a.LDAP != nil || a.Bearer != nil || a.OpenID != nil || a.APIKey || h.TLS.CACert != ""
 }
 
 // OutsideGroups reports whether a way of authentication may bring groups along that the file does not name.
