@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
@@ -41,8 +40,12 @@ type endpoint struct {
 	before bool // nobody is asked who it is: the endpoint asks itself
 }
 
-// useDoor has requests pass another door. Those that have passed the old one go on.
-func (s *Server) useDoor(ctx context.Context, d *door) {
+// openDoor has requests pass the door of a configuration. Those that have passed the one before go on. Errors: as newDoor; then nothing has changed.
+func (s *Server) openDoor(ctx context.Context, cfg Config, root *store) error {
+	d, err := s.newDoor(cfg, root)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
 	for _, follow := range d.follow {
@@ -58,6 +61,7 @@ func (s *Server) useDoor(ctx context.Context, d *door) {
 	if old := s.door.Swap(d); old != nil {
 		old.end()
 	}
+	return nil
 }
 
 // enter lets a request in, or answers it.
@@ -232,7 +236,6 @@ func (s *Server) newDoor(cfg Config, root *store) (*door, error) {
 		}
 	}
 	b.d.challenge, b.authn.Challenge = b.challenge, b.challenge
-	b.authn.Passwords = slices.Concat(b.keys, b.authn.Passwords)
 	b.d.authn = authn.New(b.authn, http.HandlerFunc(s.admitted))
 	return b.d, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"holdfast/internal/access/authn"
 	"holdfast/internal/collect/retain"
 	"holdfast/internal/data"
 	datamem "holdfast/internal/data/mem"
@@ -69,12 +70,7 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	h := &house{t: t, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.s = &Server{cfg: Config{MetricsPath: "/metrics", Storage: cfg}, log: log, health: newHealth(), metrics: metrics.New("test")}
-	d, err := h.s.newDoor(t.Context(), h.s.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.s.useDoor(d)
-	t.Cleanup(d.end)
+	h.s.failures = authn.NewFailures(nil)
 	st := &store{path: "/", name: "memory", cfg: cfg, segments: segments}
 	st.records = stores.Observers{&st.calls}.Records(stores.Bolt, records)
 	if err := st.join(t.Context(), h.s.asReplica(), log); err != nil {
@@ -84,7 +80,10 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.close(context.Background()) })
-	h.s.use(t.Context(), []*store{st})
+	if err := h.s.use(t.Context(), []*store{st}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.s.door.Load().end)
 	return h
 }
 

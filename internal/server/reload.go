@@ -94,9 +94,9 @@ func (s *Server) again(ctx context.Context, why string) {
 	s.reloadBegins(ctx)
 	s.reopenAudit(ctx)
 	next, err := s.cfg.Host.Source.Load(ctx)
-	var entrance *door
+	var used Config
 	if err == nil {
-		entrance, err = s.newDoor(ctx, next)
+		used, err = s.apply(ctx, next)
 	}
 	s.reload.failed.Store(err != nil)
 	at := time.Now().UTC().Format(time.RFC3339)
@@ -108,9 +108,8 @@ func (s *Server) again(ctx context.Context, why string) {
 		s.log.ErrorContext(ctx, "the new configuration is refused; the one before stays in force", "why", why, "err", err)
 	default:
 		s.reload.applied.Add(1)
-		s.useDoor(entrance)
 		text = "read again at " + at
-		if keys := needRestart(s.apply(ctx, next), next); len(keys) > 0 {
+		if keys := needRestart(used, next); len(keys) > 0 {
 			text += "; needs a restart: " + strings.Join(keys, ", ")
 			s.log.WarnContext(ctx, "a part of the new configuration needs a restart", "keys", keys)
 		}
@@ -120,11 +119,18 @@ func (s *Server) again(ctx context.Context, why string) {
 	s.reloadEnds(ctx)
 }
 
-// apply goes by what can be changed to the next configuration, and returns what the server goes by now.
-func (s *Server) apply(ctx context.Context, next Config) Config {
+// apply goes by what can be changed to the next configuration, and returns what the server goes by now. Errors: ErrRefused; then nothing has changed.
+func (s *Server) apply(ctx context.Context, next Config) (Config, error) {
 	s.reload.mu.Lock()
 	defer s.reload.mu.Unlock()
 	live, before := merged(s.cfg, next), s.now()
+	var root *store
+	if s.stores != nil {
+		root = s.stores[0]
+	}
+	if err := s.openDoor(ctx, live, root); err != nil {
+		return before, err
+	}
 	s.reload.live.Store(&live)
 	s.turnEdge(ctx, live.Edge)
 	if s.stores != nil { // else use does it
@@ -133,7 +139,7 @@ func (s *Server) apply(ctx context.Context, next Config) Config {
 	if !sameWork(before, live) {
 		s.reload.changes.tell()
 	}
-	return live
+	return live, nil
 }
 
 // configure carries the configuration into the open stores and the API over them. s.reload.mu is held.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/access/authn"
+	"holdfast/internal/access/authn/revoke"
 	"holdfast/internal/access/guard"
 	"holdfast/internal/api"
 	"holdfast/internal/audit"
@@ -72,6 +73,8 @@ type Server struct {
 	failures *authn.Failures
 	scrape   http.Handler // of the metrics
 	replicas atomic.Int64 // about how many there are
+	revoked  *revoke.List // of the root's store; nil before it is open
+	badFile  atomic.Bool  // the file of passwords cannot be read now, or has a mistake
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, if not nil, is called with the address
@@ -87,12 +90,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(net.Addr)
 	}
 	s.begin(ctx)
 	s.failures = authn.NewFailures(func() int { return int(s.replicas.Load()) })
-	door, err := s.newDoor(ctx, cfg)
-	if err != nil {
+	if err := s.openDoor(ctx, cfg, nil); err != nil {
 		return errors.Join(err, s.budget.Close())
 	}
-	s.useDoor(door)
-	defer func() { s.door.Load().end() }()
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	if err := s.openEdge(ctx); err != nil {
 		return err
@@ -155,19 +155,21 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.use(ctx, opened)
-	return nil
+	return s.use(ctx, opened)
 }
 
-// use puts the API over open stores into service.
-func (s *Server) use(ctx context.Context, opened []*store) {
+// use puts the API over open stores into service. Errors: ErrRefused.
+func (s *Server) use(ctx context.Context, opened []*store) error {
 	s.reload.mu.Lock()
 	defer s.reload.mu.Unlock()
+	s.stores = opened
+	if err := s.openDoor(ctx, s.now(), opened[0]); err != nil {
+		return err
+	}
 	for _, st := range opened {
 		s.show(st)
 		st.counted = s.metrics
 	}
-	s.stores = opened
 	r := opened[0].limited(opened[0].noting(ctx, s.cfg.AgesDivisor, s.log))
 	var routes []registry.Route
 	for _, sub := range opened[1:] {
@@ -182,9 +184,11 @@ func (s *Server) use(ctx context.Context, opened []*store) {
 	s.health.served = s.served
 	s.configure(ctx)
 	s.health.started.Store(true)
+	return nil
 }
 
 func (s *Server) close(ctx context.Context) error {
+	s.door.Load().end()
 	var errs []error
 	for _, st := range s.stores {
 		errs = append(errs, st.close(ctx))

@@ -43,7 +43,6 @@ type builder struct {
 
 	authn     authn.Config
 	challenge func(r *http.Request, why string) string
-	keys      []authn.Passwords // asked first: they cost least
 	exchange  []authn.Bearers
 	standings authn.Standings
 	apikeys   *apikey.Keys
@@ -84,7 +83,7 @@ func (b *builder) htpasswd() error {
 	}
 	b.authn.Passwords = append(b.authn.Passwords, way)
 	b.standings = append(b.standings, authn.FileStanding{File: way})
-	b.d.follow = append(b.d.follow, func(ctx context.Context) { way.Watch(ctx, b.s.passwordFile) })
+	b.d.follow = append(b.d.follow, func(ctx context.Context) { way.Watch(ctx, func(good bool) { b.s.badFile.Store(!good) }) })
 	return nil
 }
 
@@ -95,7 +94,7 @@ func (b *builder) ldap() error {
 	}
 	security := ldap.TLS
 	switch {
-	case c.StartTLS:
+	case c.Insecure && c.StartTLS: // as zot reads it
 		security = ldap.StartTLS
 	case c.Insecure:
 		security = ldap.Plain
@@ -195,7 +194,7 @@ func (b *builder) apiKeys() (err error) {
 	if err != nil {
 		return err
 	}
-	b.keys = append(b.keys, b.apikeys)
+	b.authn.Keys, b.authn.IsKey = b.apikeys, apikey.Is
 	b.authn.Bearers = append(b.authn.Bearers, b.apikeys)
 	b.d.ends = append(b.d.ends, b.apikeys.Close)
 	origins := http.NewCrossOriginProtection()

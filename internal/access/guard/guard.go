@@ -46,7 +46,7 @@ func (g *guard) checkAny(ctx context.Context, repo oci.Repository, ref oci.Refer
 			first = d
 		}
 	}
-	return refuse(r, first, actions[0], repo)
+	return refuse(r, first, actions[0], repo, another(rules, r, policy.Ask{Action: actions[0], Repository: repo, Reference: ref}))
 }
 
 // Blob implements registry.Blobs: read.

@@ -45,8 +45,9 @@ func (g *guard) PushManifest(ctx context.Context, repo oci.Repository, push regi
 	}
 	rules := g.rules()
 	decide := func(action access.Action, ref oci.Reference) error {
-		if d := rules.Decide(r, policy.Ask{Action: action, Repository: repo, Reference: ref}); !d.Allowed {
-			return refuse(r, d, action, repo)
+		ask := policy.Ask{Action: action, Repository: repo, Reference: ref}
+		if d := rules.Decide(r, ask); !d.Allowed {
+			return refuse(r, d, action, repo, another(rules, r, ask))
 		}
 		return nil
 	}

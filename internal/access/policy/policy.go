@@ -302,6 +302,11 @@ func (p *Policy) HasImmutable(repo oci.Repository) bool {
 	return g != nil && len(g.immutable) > 0
 }
 
+// Mixed reports whether somebody may do something without credentials, and others more with them.
+func (p *Policy) Mixed() bool {
+	return p.given && p.authenticates && slices.ContainsFunc(p.globs, func(g glob) bool { return g.anonymous != 0 })
+}
+
 // Metrics reports whether the metrics may be read at the registry's own port.
 func (p *Policy) Metrics(r *access.Request) bool {
 	anonymous := r == nil || nobody(&r.Identity)
