@@ -20,9 +20,10 @@ func (w *walker) finish(c *Config) {
 	w.admin(&c.HTTP)
 	w.ldap(c.HTTP.Auth.LDAP)
 	w.openID(&c.HTTP)
-	w.accessControl(&c.HTTP)
 	w.tokens(&c.HTTP.Auth)
 	w.edge(&c.HTTP)
+	w.auth(&c.HTTP)
+	w.accessControl(&c.HTTP) // needs to know who can be found out
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
 	w.quotas(&c.Storage.Store, "storage", "")

@@ -146,9 +146,7 @@ func (w *walker) accessControl(h *HTTP) {
 	}
 	rules := h.AccessRules()
 	// What the file says of authentication may have problems of its own: then there is some all the same.
-	rules.Authenticates = rules.Authenticates || slices.ContainsFunc([]string{
-		"http.auth.htpasswd.path", "http.auth.ldap", "http.auth.bearer", "http.auth.openid", "http.auth.apikey", "http.tls.cacert",
-	}, w.given)
+	rules.Authenticates = rules.Authenticates || w.asks()
 	rules.OutsideGroups = rules.OutsideGroups || slices.ContainsFunc([]string{"http.auth.ldap", "http.auth.openid", "http.auth.bearer.oidc"}, w.given)
 	problems, warnings := policy.Check(rules)
 	place := func(p policy.Problem) string {
@@ -174,6 +172,25 @@ func (w *walker) accessControl(h *HTTP) {
 	}
 	for _, p := range warnings {
 		w.warn(place(p), p.Wrong+": "+show(p.Got))
+	}
+}
+
+// asks reports whether the file names a way to find out who asks, though something may be wrong with it.
+func (w *walker) asks() bool {
+	return slices.ContainsFunc([]string{
+		"http.auth.htpasswd.path", "http.auth.ldap", "http.auth.bearer", "http.auth.openid", "http.auth.apikey", "http.tls.cacert",
+	}, w.given)
+}
+
+// auth refuses a section that asks for protection and names no way to give it: zot runs open with such a file.
+func (w *walker) auth(h *HTTP) {
+	const path = "http.auth"
+	h.Auth.Given = false
+	if h.Auth.Given = h.Authenticates(); !h.Auth.Given {
+		h.Auth = Auth{Realm: h.Auth.Realm} // an empty section is none
+	}
+	if w.given(path) && !h.Auth.Given && !w.asks() {
+		w.wrongAt(path, "has no way to find out who asks", "none", "htpasswd, ldap, bearer, openid or apikey in it, or http.tls.cacert; or no section, to run open to all who reach the port")
 	}
 }
 

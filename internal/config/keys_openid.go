@@ -77,6 +77,7 @@ func (w *walker) openID(h *HTTP) {
 		w.provider(name, o.Providers[name], join(path+".providers", showKey(name)))
 	}
 	if len(o.Providers) == 0 {
+		h.Auth.OpenID = nil
 		return
 	}
 	h.Auth.APIKey = true // as in zot: who logs in with a browser has no password for other clients

@@ -121,8 +121,8 @@ func TestProtectionIsNotIgnored(t *testing.T) {
 	golden(t, "auth.golden", err.Error()+"\n"+strings.Join(warnings(r), "\n"))
 
 	for _, section := range []string{
-		`tls: {cert: c}`, `auth: {htpasswd: {path: p}}`, `auth: {apikey: "true"}`, `auth: {htpasswd: {path: "false"}}`, `auth: {failDelay: 5}`, `auth: {ldap: {port: 389}}`, `AUTH: {mtls: {dnsSanIndex: 1}}`,
-		`auth: {openid: {providers: {github: {clientid: "1"}}}}`, `auth: anything`, `tls: [a]`, `accessControl: {adminPolicy: {users: [a]}}`, `accesscontrol: yes`, `accessControl: {repositories: {}, adminPolicy: {users: [], actions: []}}`,
+		`tls: {cert: c}`, `auth: {failDelay: 5}`, `auth: {ldap: {port: 389}}`, `AUTH: {mtls: {dnsSanIndex: 1}}`, `auth: anything`,
+		`auth: {token: {service: x}}`, `auth: {secureSession: true}`, `tls: [a]`, `accessControl: {adminPolicy: {users: [a]}}`, `accesscontrol: yes`, `accessControl: {repositories: {}, adminPolicy: {users: [], actions: []}}`,
 	} {
 		if _, _, err := loadText("c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+section+"\n"); err == nil {
 			t.Errorf("http: %s was loaded", section)
@@ -132,7 +132,17 @@ func TestProtectionIsNotIgnored(t *testing.T) {
 		`tls: {}`, `tls:`, `tls: {cert: "", key: ""}`, `auth: {htpasswd: {path: ""}, apikey: false}`, `auth: {openid: {providers: {}}}`,
 		`accessControl: {}`, `accessControl: {repositories: {}}`, `accessControl: {repositories: {"**": {anonymousPolicy: [read]}}}`, `auth: {htpasswd: {path: "${HTPASSWD:-}"}}`,
 	} {
-		mustLoad(t, "c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+section+"\n")
+		if c, _ := mustLoad(t, "c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+section+"\n"); c.HTTP.Auth.Given {
+			t.Errorf("http: %s asks for authentication", section)
+		}
+	}
+	for _, section := range []string{
+		`auth: {htpasswd: {path: p}}`, `auth: {apikey: "true"}`, `auth: {htpasswd: {path: "false"}}`, `auth: {openid: {providers: {github: {clientid: "1"}}}}`,
+		`auth: {bearer: {realm: "https://a/t", service: s, cert: c}}`, `auth: {ldap: {address: l, baseDN: "dc=x", userAttribute: uid, insecure: true}}`,
+	} {
+		if c, _ := mustLoad(t, "c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+section+"\n"); !c.HTTP.Auth.Given || !c.HTTP.AccessRules().Authenticates {
+			t.Errorf("http: %s asks for no authentication", section)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func TestLDAP(t *testing.T) {
 	if c, _ := mustLoad(t, "c.yaml", auth("ldap: {"+ldapBase+`, bindDN: cn=a, bindPasswordFile: `+credentialsFile(t, "p", "secret\n", 0o600)+"}")); c.HTTP.Auth.LDAP.BindPassword != "secret" {
 		t.Errorf("%q", string(c.HTTP.Auth.LDAP.BindPassword))
 	}
-	if c, _ := mustLoad(t, "c.yaml", auth("failDelay: 1")); c.HTTP.Auth.LDAP != nil || c.HTTP.Auth.OpenID != nil || c.Redacted() == "" || c.HTTP.Auth.LDAP != nil || c.HTTP.Auth.OpenID != nil {
+	if c, _ := mustLoad(t, "c.yaml", auth("failDelay: 1, htpasswd: {path: p}")); c.HTTP.Auth.LDAP != nil || c.HTTP.Auth.OpenID != nil || c.Redacted() == "" || c.HTTP.Auth.LDAP != nil || c.HTTP.Auth.OpenID != nil {
 		t.Error("there is a section that the file does not have")
 	}
 	_, w = mustLoad(t, "c.yaml", auth("ldap: {"+ldapBase+`, insecure: true, skipVerify: true}`))

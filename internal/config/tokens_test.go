@@ -57,7 +57,8 @@ func TestTokens(t *testing.T) {
 // TestTokensOff: nothing of it is on where the file does not say so, also after it was shown.
 func TestTokensOff(t *testing.T) {
 	for text, on := range map[string]bool{
-		"": false, "auth: {}": false, "auth: {token: {enable: false, service: x}}": false, "auth: {token: {}}": true, "auth: {token: {service: x}}": true, "auth: {bearer: {realm: '', cert: ''}}": false,
+		"": false, "auth: {}": false, "auth: {htpasswd: {path: p}, token: {enable: false, service: x}}": false, "auth: {htpasswd: {path: p}, token: {}}": true,
+		"auth: {htpasswd: {path: p}, token: {service: x}}": true, "auth: {token: {}}": false, "auth: {bearer: {realm: '', cert: ''}}": false,
 	} {
 		c, _ := mustLoad(t, "c.yaml", "storage: {rootDirectory: /d}\nhttp:\n  "+text+"\n")
 		_ = c.Redacted()

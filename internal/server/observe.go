@@ -97,6 +97,8 @@ func (s *Server) route(r *http.Request) request.Route {
 		return request.Route{Name: "metrics", Path: path, Quiet: true}
 	case path == gcPath:
 		return request.Route{Name: "gc", Path: path}
+	case strings.HasPrefix(path, "/auth/"), strings.HasPrefix(path, "/zot/auth/"):
+		return request.Route{Name: "auth", Path: r.URL.EscapedPath()}
 	case strings.HasPrefix(path, "/v2/_holdfast/"):
 		return request.Route{Name: "operator", Path: r.URL.EscapedPath()}
 	}

@@ -349,7 +349,10 @@ func TestCatalog(t *testing.T) {
 	}
 	limited := access.With(t.Context(), &access.Request{Identity: access.Identity{Name: "admin", Way: access.Token, Limits: &access.Limits{}}})
 	_, err := g.Repositories(limited, "", 10)
-	h.wantCode("credentials without the catalog", oci.Denied, err)
+	h.wantCode("a token without the catalog", oci.Unauthorized, err)
+	limited = access.With(t.Context(), &access.Request{Identity: access.Identity{Name: "admin", Way: access.APIKey, Limits: &access.Limits{}}})
+	_, err = g.Repositories(limited, "", 10)
+	h.wantCode("a key without the catalog", oci.Denied, err)
 	closed := New(l, rules(t, policy.Config{Repositories: map[string]policy.Repository{"**": {Default: []string{"read"}}}}))
 	_, err = closed.Repositories(as(t.Context(), ""), "", 10)
 	h.wantCode("nobody", oci.Unauthorized, err)
