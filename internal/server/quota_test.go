@@ -77,7 +77,9 @@ func TestQuota(t *testing.T) {
 		next := b.s.cfg
 		next.Storage.Limits = []quota.Limit{{Prefix: "team", Bytes: 2000}}
 		b.s.begin(t.Context())
-		b.s.apply(t.Context(), next)
+		if _, err := b.s.apply(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
 		if code, text := push(b, "team/y", strings.Repeat("y", 101)); code != http.StatusCreated {
 			t.Errorf("with a larger quota: %d %s", code, text)
 		}

@@ -84,7 +84,9 @@ func TestReloadBeforeTheStoreIsOpen(t *testing.T) {
 	}
 	h.s.again(t.Context(), "test")
 	h.s.metrics = metrics.New("test")
-	h.s.use(t.Context(), opened)
+	if err := h.s.use(t.Context(), opened); err != nil {
+		t.Fatal(err)
+	}
 	if got := h.get(http.MethodDelete, "/v2/a/manifests/latest", "").Code; got != http.StatusMethodNotAllowed {
 		t.Errorf("DELETE = %d", got)
 	}

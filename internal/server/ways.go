@@ -26,9 +26,9 @@ import (
 
 // The paths of our own token endpoint: ours, and zot's.
 const (
-	tokenPath    = "/auth/token"     //nolint:gosec // G101: a path
-	zotTokenPath = "/zot/auth/token" //nolint:gosec // G101: a path
-	apiKeyPath   = "/zot/auth/apikey"
+	tokenPath    = "/auth/token"      //nolint:gosec // G101: a path
+	zotTokenPath = "/zot/auth/token"  //nolint:gosec // G101: a path
+	apiKeyPath   = "/zot/auth/apikey" //nolint:gosec // G101: a path
 )
 
 // service is what tokens call this registry, where the configuration does not say.
