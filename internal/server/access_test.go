@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/config"
 )
 
-func passwords(t *testing.T, path string, people ...string) {
+func passwords(t testing.TB, path string, people ...string) {
 	t.Helper()
 	var text strings.Builder
 	for _, p := range people {

@@ -27,7 +27,7 @@ type running struct {
 	stop  func() error
 }
 
-func runServer(t *testing.T, edit func(*Config)) *running {
+func runServer(t testing.TB, edit func(*Config)) *running {
 	t.Helper()
 	cfg := Config{Version: "test", Storage: Storage{Dir: t.TempDir()}, Address: "127.0.0.1:0", DrainTimeout: time.Second}
 	edit(&cfg)
