@@ -104,6 +104,10 @@ history: build ## many clients at every replica while things break, judged by mo
 	scripts/tools.sh cluster
 	go run -p 2 ./test/history -binary bin/holdfast -faults -time $(or $(TIME),5m) $(if $(SEED),-seed $(SEED)) -out history-out
 
+.PHONY: zot-rules
+zot-rules: ## the table of policies of internal/access/policy, asked of zot itself: ZOT=path of its binary
+	ZOT=$(ZOT) go test -tags zot -count=1 -v -run TestTableIsZots ./internal/access/policy
+
 .PHONY: move
 move: ## imports of what other registries wrote themselves: ZOT=path DISTRIBUTION=path of their binaries; without them of what the tests write
 	scripts/tools.sh cluster

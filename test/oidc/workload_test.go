@@ -20,17 +20,15 @@ import (
 	"holdfast/internal/access"
 	"holdfast/internal/access/authn"
 	"holdfast/internal/access/authn/workload"
+	"holdfast/test/provider"
 )
-
-// folder is where node_modules has oidc-provider, of the variable that it is named by.
-const folder = "HOLDFAST_TEST_OIDC_PROVIDER"
 
 // start runs the provider, and returns its URL.
 func start(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv(folder)
-	if dir == "" {
-		t.Skipf("%s is not set: npm install oidc-provider@9 in a folder, and name it", folder)
+	_, dir, err := provider.Installed(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

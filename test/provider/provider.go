@@ -43,7 +43,7 @@ type Server struct {
 
 // Start starts a provider, and returns when it answers. Kill ends it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	script, modules, err := installed(ctx)
+	script, modules, err := Installed(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, s.Run(ctx)
 }
 
-// installed finds our script and oidc-provider, which scripts/tools.sh installs.
-func installed(ctx context.Context) (script, modules string, err error) {
+// Installed finds our script and oidc-provider, which scripts/tools.sh installs.
+func Installed(ctx context.Context) (script, modules string, err error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", "", fmt.Errorf("provider: find the project: %w", err)
