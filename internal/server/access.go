@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/audit"
 	"holdfast/internal/edge"
+	"holdfast/internal/observe/metrics"
 	"holdfast/internal/oci"
 	"holdfast/internal/registry"
 )
@@ -149,12 +151,25 @@ func clientOf(r *http.Request) authn.Client {
 	return authn.Client{Addr: p.Client, ForwardedFor: p.ForwardedFor, Secure: p.Secure}
 }
 
-// seen tells the audit log who makes a request, or what the credentials said.
-func seen(ctx context.Context, req *access.Request, name string, err error) {
+// seen tells the audit log who makes a request, or what the credentials said, and counts what came of them.
+func (s *Server) seen(ctx context.Context, req *access.Request, name string, err error) {
 	audit.Note(ctx, req)
-	if err != nil {
-		audit.Claim(ctx, name)
+	_, limited := authn.Limited(err)
+	switch {
+	case err == nil && req.Identity.Anonymous():
+		return
+	case err == nil:
+		s.metrics.Credentials(string(req.Identity.Way), metrics.CredentialsGood)
+		return
+	case limited:
+		s.metrics.Credentials("", metrics.CredentialsLimited)
+	case errors.Is(err, authn.ErrWrong):
+		s.metrics.Credentials("", metrics.CredentialsWrong)
+	case ctx.Err() == nil:
+		s.metrics.Credentials("", metrics.CredentialsUnavailable)
+		s.log.WarnContext(ctx, "credentials could not be checked", "err", err)
 	}
+	audit.Claim(ctx, name)
 }
 
 // bearerChallenge names a token server.
@@ -212,7 +227,7 @@ func (s *Server) newDoor(cfg Config, root *store) (*door, error) {
 	}
 	b := &builder{s: s, cfg: cfg, root: root, d: &door{rules: rules, closed: cfg.Rules.Authenticates}}
 	b.authn = authn.Config{
-		Open: !cfg.Rules.Authenticates, FailDelay: cfg.Auth.FailDelay, Failures: s.failures, Client: clientOf, Seen: seen,
+		Open: !cfg.Rules.Authenticates, FailDelay: cfg.Auth.FailDelay, Failures: s.failures, Client: clientOf, Seen: s.seen,
 		Refuse: func(w http.ResponseWriter, r *http.Request, status int, e *oci.Error) {
 			closeAfterBody(w, r)
 			api.WriteError(w, r, status, e)

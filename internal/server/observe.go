@@ -28,6 +28,9 @@ func (s *Server) watch(ctx context.Context) (stop func(), err error) {
 		Silent:   s.silentFor,
 		Memory:   s.budget.InUse,
 	})
+	if s.cfg.Auth.Htpasswd != "" {
+		s.metrics.PasswordFile(func() bool { return !s.badFile.Load() })
+	}
 	traces := trace.Config{Endpoint: s.cfg.Observe.Traces, Version: s.cfg.Version}
 	if s.tracer, err = trace.Open(ctx, traces, os.LookupEnv, s.log); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)

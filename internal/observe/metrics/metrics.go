@@ -20,11 +20,13 @@ type Metrics struct {
 	gc       gc
 	requests requests
 	stores   storeRequests
+
+	credentials *prometheus.CounterVec
 }
 
 // New returns the metrics of a process of this version, all of them 0.
 func New(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), gc: newGC(), requests: newRequests(), stores: newStoreRequests()}
+	m := &Metrics{registry: prometheus.NewRegistry(), gc: newGC(), requests: newRequests(), stores: newStoreRequests(), credentials: newCredentials()}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "holdfast_build_info", Help: "Always 1; the labels are the version, and that of Go.", ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
@@ -33,6 +35,7 @@ func New(version string) *Metrics {
 	m.registry.MustRegister(m.gc.all()...)
 	m.registry.MustRegister(m.requests.all()...)
 	m.registry.MustRegister(m.stores.all()...)
+	m.registry.MustRegister(m.credentials)
 	return m
 }
 
