@@ -50,7 +50,11 @@ func start(t *testing.T, file string, http map[string]any) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), ca: certstest.New(t, "ca")}
 	pair := s.ca.Server()
-	http["tls"] = map[string]string{"cert": certstest.Write(t, s.dir, "cert.pem", pair.Cert), "key": certstest.Write(t, s.dir, "key.pem", pair.Key), "cacert": certstest.Write(t, s.dir, "ca.pem", s.ca.PEM())}
+	http["tls"] = map[string]string{"cert": certstest.Write(t, s.dir, "cert.pem", pair.Cert), "key": certstest.Write(t, s.dir, "key.pem", pair.Key)}
+	authorities := certstest.Write(t, s.dir, "ca.pem", s.ca.PEM())
+	if http["accessControl"] != nil {
+		http["tls"].(map[string]string)["cacert"] = authorities
+	}
 	certstest.Write(t, s.dir, "registry.pem", append(slices.Clone(pair.Cert), pair.Key...))
 	port, front := free(t), free(t)
 	s.replica, s.haproxy, s.log = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", front), filepath.Join(s.dir, "log")
@@ -269,7 +273,10 @@ func (s *site) curl(at, args string) string {
 
 // TLS goes through HAProxy: clients show the replica their certificates, and it learns their addresses by the PROXY protocol.
 func TestTLSGoesThrough(t *testing.T) {
-	s := start(t, "haproxy-passthrough.cfg", map[string]any{"trustedProxies": []string{"127.0.0.1"}, "proxyProtocol": true})
+	s := start(t, "haproxy-passthrough.cfg", map[string]any{
+		"trustedProxies": []string{"127.0.0.1"}, "proxyProtocol": true,
+		"accessControl": map[string]any{"repositories": map[string]any{"team/**": map[string]any{"anonymousPolicy": []string{"read", "create"}}}}, // for crane, which has no certificate
+	})
 	good := s.client(&tls.Config{Certificates: []tls.Certificate{s.ca.Client("alice").TLS}})
 	if status, err := s.get(good, "https://"+s.haproxy+"/v2/", http.Header{"X-Request-Id": {"through"}, "X-Forwarded-For": {"6.6.6.6"}}); err != nil || status != http.StatusOK {
 		t.Fatalf("%d, %v", status, err)
