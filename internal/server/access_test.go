@@ -75,6 +75,12 @@ func TestDoor(t *testing.T) {
 			t.Errorf("%s %s %v: %d %s %q, want %d %s", c.method, c.path, c.header, status, body, challenge, c.status, c.says)
 		}
 	}
+	_, scraped, _ := fetch(t, "GET", r.url+"/metrics", as("bob:b"))
+	for _, want := range []string{`holdfast_credentials_total{outcome="good",way="htpasswd"} `, `holdfast_credentials_total{outcome="wrong",way=""} `, "holdfast_password_file_good 1"} {
+		if !strings.Contains(scraped, want) {
+			t.Errorf("the metrics have no %s", want)
+		}
+	}
 	passwords(t, path, "ann:c")
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) { // of the file system's clock
 		old, _, _ := fetch(t, "GET", r.url+"/v2/", as("ann:a"))

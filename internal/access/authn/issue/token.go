@@ -225,16 +225,8 @@ func (i *Issuer) signed(ctx context.Context, token string) (*verified, error) {
 // open takes a token apart without believing any of it. Errors: authn.ErrOther for what is no token of ours by its header or its issuer.
 func open(token string) (header, []byte, error) {
 	var h header
-	odd := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
-	}
-	if strings.Count(token, ".") != 2 || strings.ContainsFunc(token, odd) { // decoders skip line breaks
+	if !authn.IsCompact(token) {
 		return h, nil, authn.ErrOther
-	}
-	for part := range strings.SplitSeq(token, ".") { // decoders do not look at the last bits of a part: a token is written in one way
-		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
-			return h, nil, authn.ErrOther
-		}
 	}
 	head, rest, _ := strings.Cut(token, ".")
 	body, _, _ := strings.Cut(rest, ".")

@@ -177,7 +177,7 @@ func (b *Bearer) Verify(ctx context.Context, token string) (access.Identity, err
 
 // signed verifies the signature of a token, or remembers that it did.
 func (b *Bearer) signed(token string) (*claims, error) {
-	if len(token) > maxTokenBytes || strings.Count(token, ".") != 2 {
+	if len(token) > maxTokenBytes || !authn.IsCompact(token) {
 		return nil, authn.ErrOther
 	}
 	s := b.state.Load()

@@ -285,9 +285,10 @@ func FuzzToken(f *testing.F) {
 	f.Add(good)
 	f.Add(strings.Split(good, ".")[0] + "." + payload + ".")
 	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + payload + ".")
+	f.Add(strings.Replace(good, "M", "\n\n\nM", 1)) // decoders skip line breaks
 	f.Fuzz(func(t *testing.T, token string) {
 		id, err := b.Verify(t.Context(), token)
-		if err == nil && (id.Name != "alice" || !strings.Contains(strings.NewReplacer("\r", "", "\n", "").Replace(token), payload)) {
+		if err == nil && (id.Name != "alice" || !strings.Contains(token, payload)) {
 			t.Errorf("%q is for %+v", token, id)
 		}
 		if err != nil && !errors.Is(err, authn.ErrWrong) && !errors.Is(err, authn.ErrOther) {

@@ -134,7 +134,7 @@ func newOne(issuer Issuer, compile Compile) (*one, error) {
 // does not take; anything else is an issuer that could not be asked for a key that is not known, or the store.
 func (s *Issuers) Verify(ctx context.Context, token string) (access.Identity, error) {
 	var none access.Identity
-	if len(token) > maxTokenBytes || strings.Count(token, ".") != 2 {
+	if len(token) > maxTokenBytes || !authn.IsCompact(token) {
 		return none, authn.ErrOther
 	}
 	sum := sha256.Sum256([]byte(token))
