@@ -36,7 +36,7 @@ func startHAProxy(ctx context.Context, g *group, path, dir string, port int, rep
 	if err != nil {
 		return nil, err
 	}
-	return p, p.ready(ctx, 15*time.Second, answers("http://"+address(port)+"/v2/", 200))
+	return p, p.ready(ctx, 15*time.Second, answers("http://"+address(port)+"/livez", 200))
 }
 
 // readConfig reads a configuration. The error files that an operator installs in /etc/haproxy/holdfast are taken

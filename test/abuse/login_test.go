@@ -1,0 +1,236 @@
+package abuse
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// loginRows are credentials that are none, and those who try them.
+func loginRows() []row {
+	return []row{
+		{number: "B62", name: "Basic credentials that are none", run: func(a *attack) {
+			wrong := []string{
+				"Authorization: Basic !!!", "Authorization: Basic YWxpY2U=", "Authorization: Basic " + strings.Repeat("YWFh", 2<<10), basic("alice", a.password("alice")+"\x00"), basic("alice\x00", "x"),
+				basic("\xff\xfe", "x"), basic("", "x"), basic("alice", ""), basic("alice", strings.Repeat("x", 73)), basic("alice", a.password("alice")+strings.Repeat("x", 80)), "Authorization: Basic", "Authorization: Digest username=\"alice\"", "Authorization: x",
+				basic("nobody", "x"), basic("ALICE", a.password("alice")),
+			}
+			want := ""
+			for _, header := range wrong {
+				ans := a.stranger().ask("", "GET /v2/"+a.repo+"/tags/list", header).is(401, "UNAUTHORIZED")
+				if got := shape(ans); want == "" {
+					want = got
+				} else if got != want {
+					a.Errorf("the answer tells what is wrong with %s:\n%s\n%s", clip(header), got, want)
+				}
+			}
+			a.stranger().ask("", "GET /v2/", basic("alice", a.password("alice")), basic("bob", "wrong")).is(401, "UNAUTHORIZED")
+			a.raw(a.text("", "GET /v2/", "", "Authorization: Basic "+strings.Repeat("YWFh", 16<<10))).oneOf([]int{400, 401, 431})
+		}},
+		{number: "B64", name: "Bearer tokens that are none", run: func(a *attack) {
+			for _, token := range []string{"x", "a.b", "a.b.c", "....", "!!!.???.###", "eyJhbGciOiJub25lIn0.e30.", strings.Repeat("a", 8<<10), ""} {
+				a.stranger().ask("", "GET /v2/", "Authorization: Bearer "+token).is(401, "UNAUTHORIZED")
+			}
+			a.raw(a.text("", "GET /v2/", "", "Authorization: Bearer "+strings.Repeat("a", 1<<20))).oneOf([]int{400, 401, 431})
+		}},
+		{number: "A33", name: "names that are known, and names that are not", slow: true, alone: true, at: direct, run: func(a *attack) {
+			const names, tries = 40, 3
+			var known, not []time.Duration
+			var one, other string
+			for i := range names {
+				for _, name := range []string{crowdName(i), fmt.Sprintf("nobody%02d", i)} {
+					b := a.stranger()
+					for range tries {
+						began := time.Now()
+						ans := b.ask("", "GET /v2/", basic(name, "wrong-"+a.word)).is(401, "UNAUTHORIZED")
+						took := time.Since(began)
+						if strings.HasPrefix(name, "nobody") {
+							not, other = append(not, took), shape(ans)
+						} else {
+							known, one = append(known, took), shape(ans)
+						}
+					}
+				}
+			}
+			if one != other {
+				a.Errorf("the answers differ:\n%s\n%s", one, other)
+			}
+			k, n := median(known), median(not)
+			a.Logf("a known name takes %v, another %v", k, n)
+			if diff := math.Abs(float64(k - n)); diff > 0.3*float64(k) && diff > float64(5*time.Millisecond) {
+				a.Errorf("a known name takes %v, another %v", k, n)
+			}
+		}},
+		{number: "A34", name: "a signature that is wrong at its beginning, or at its end", slow: true, alone: true, at: direct, run: func(a *attack) {
+			u := a.upload(a.repo)
+			flip := func(at int) string {
+				c := byte('A')
+				if u[at] == c {
+					c = 'B'
+				}
+				return u[:at] + string(c) + u[at+1:]
+			}
+			both := []string{flip(len(u) - 20), flip(len(u) - 3)}
+			var took [2][]float64
+			k := a.keep()
+			for i := range 6000 {
+				ans, t, err := k.do("alice", "GET "+both[i%2])
+				if err != nil {
+					a.Fatal(err)
+				}
+				ans.is(404, "BLOB_UPLOAD_UNKNOWN")
+				took[i%2] = append(took[i%2], float64(t))
+			}
+			m0, m1, t := welch(took[0], took[1])
+			a.Logf("wrong at its beginning %v, at its end %v, t = %.2f", time.Duration(m0), time.Duration(m1), t)
+			if math.Abs(t) > 4 && math.Abs(m0-m1) > 0.05*m0 {
+				a.Errorf("where a signature is wrong can be told: %v, %v, t = %.2f", time.Duration(m0), time.Duration(m1), t)
+			}
+		}},
+		{number: "A38", name: "a user who leaves, and one who leaves a group", alone: true, at: once, run: func(a *attack) {
+			team := "acme/team/" + a.word
+			a.image(team, "v1")
+			token := a.token("leaver", "")
+			for _, replica := range a.main.replicas {
+				b := a.at(replica)
+				b.ask("leaver", "GET /v2/").is(200)
+				b.ask("", "GET /v2/", "Authorization: Bearer "+token).is(200)
+				b.ask("dave", "GET /v2/"+team+"/manifests/v1").is(200)
+			}
+			if err := a.writePasswords(a.main.htpasswd, "leaver"); err != nil {
+				a.Fatal(err)
+			}
+			a.Cleanup(func() { _ = a.writePasswords(a.main.htpasswd) })
+			a.refusedSoon(5*time.Second, "leaver", "GET /v2/")
+			a.refusedSoon(5*time.Second, "", "GET /v2/", "Authorization: Bearer "+token)
+			a.reconfigure(func(cfg map[string]any) { cfg["http"].(map[string]any)["accessControl"] = rules() })
+			a.refusedSoon(7*time.Second, "dave", "GET /v2/"+team+"/manifests/v1")
+			a.ask("alice", "GET /v2/"+team+"/manifests/v1").is(200)
+		}},
+		{number: "A56", name: "a thousand wrong passwords from one address, and for one user", alone: true, at: once, run: func(a *attack) {
+			attempts, addresses := 1000, 100
+			if !a.full {
+				attempts, addresses = 60, 24
+			}
+			replicas := len(a.main.replicas)
+			one := a.stranger()
+			got, waits := guess(attempts, func(i int) (*answer, error) {
+				return one.try(one.text("", "GET /v2/", "", basic(fmt.Sprintf("guess%d-%s", i, a.word), "wrong")))
+			}, a)
+			a.Logf("from one address: %v, %d of them with Retry-After", got, waits)
+			if got[401] > 30+6*replicas || got[401]+got[429] != attempts || waits != got[429] {
+				a.Errorf("from one address: %v, %d with Retry-After; want at most %d 401, and 429", got, waits, 30+6*replicas)
+			}
+			got, waits = guess(addresses*3, func(i int) (*answer, error) {
+				b := *a
+				b.from = fmt.Sprintf("127.9.%d.%d", replicas, i%addresses+1)
+				return b.try(b.text("", "GET /v2/", "", basic("victim", fmt.Sprintf("wrong%d", i))))
+			}, a)
+			a.Logf("for one user: %v", got)
+			if got[401] > 10+6*replicas || waits != got[429] || got[429] == 0 {
+				a.Errorf("for one user from %d addresses: %v, want at most %d 401, and 429", addresses, got, 10+6*replicas)
+			}
+			for _, name := range []string{"alice", "bob", "victim"} {
+				one.ask(name, "GET /v2/").is(200) // what is right and known is never in the way
+			}
+			fresh := a.stranger()
+			fresh.ask("", "GET /v2/", basic(crowdName(crowd-1), crowdPassword)).is(200)
+		}},
+	}
+}
+
+// guess makes attempts, sixteen at once, and counts the answers and those that say when to come back.
+func guess(n int, try func(i int) (*answer, error), a *attack) (got map[int]int, waits int) {
+	var (
+		mu   sync.Mutex
+		all  sync.WaitGroup
+		gate = make(chan struct{}, 16)
+	)
+	got = map[int]int{}
+	for i := range n {
+		all.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			ans, err := try(i)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				a.Error(err)
+				return
+			}
+			a.contract(ans)
+			got[ans.Status]++
+			if ans.Header.Get("Retry-After") != "" {
+				waits++
+			}
+		})
+	}
+	all.Wait()
+	return got, waits
+}
+
+func median(all []time.Duration) time.Duration {
+	all = slices.Clone(all)
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// welch is the means of two samples without their slowest tenths, and by how many standard errors they differ.
+func welch(a, b []float64) (m0, m1, t float64) {
+	stats := func(x []float64) (mean, variance, n float64) {
+		x = slices.Clone(x)
+		slices.Sort(x)
+		x = x[:len(x)*9/10]
+		n = float64(len(x))
+		for _, v := range x {
+			mean += v / n
+		}
+		for _, v := range x {
+			variance += (v - mean) * (v - mean) / (n - 1)
+		}
+		return mean, variance, n
+	}
+	m0, v0, n0 := stats(a)
+	m1, v1, n1 := stats(b)
+	return m0, m1, (m0 - m1) / math.Sqrt(v0/n0+v1/n1)
+}
+
+// reconfigure changes the configuration of every replica, and changes it back when the row has ended.
+func (a *attack) reconfigure(change func(map[string]any)) {
+	a.Helper()
+	for n := range a.main.replicas {
+		path := a.main.ConfigFile(n + 1)
+		before, err := os.ReadFile(path)
+		if err != nil {
+			a.Fatal(err)
+		}
+		write := func(text []byte) error {
+			if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+				return err
+			}
+			return os.Rename(path+".new", path)
+		}
+		var cfg map[string]any
+		if err := json.Unmarshal(before, &cfg); err != nil {
+			a.Fatal(err)
+		}
+		change(cfg)
+		text, err := json.Marshal(cfg)
+		if err == nil {
+			err = write(text)
+		}
+		if err != nil {
+			a.Fatal(err)
+		}
+		a.Cleanup(func() {
+			if err := write(before); err != nil {
+				a.Error(err)
+			}
+		})
+	}
+}
