@@ -146,7 +146,7 @@ func bucketRows() []row {
 		}},
 		{number: "B79", name: "a store that does not honour conditions", at: once, run: func(a *attack) {
 			for _, name := range []string{"If-None-Match", "If-Match"} {
-				a.refuses(a.config(a.bucket(a.behaving(s3test.IgnoreHeader(name)), nil)), "condition", `AWS|Ceph|versitygw|SeaweedFS|RustFS|Garage`)
+				a.refuses(a.config(a.bucket(a.behaving(s3test.IgnoreHeader(name)), nil)), "ignores "+name, `AWS|Ceph|versitygw|SeaweedFS|RustFS|Garage`)
 			}
 			a.refuses(a.config(a.bucket(a.behaving(s3test.Stale("ListObjectsV2", 20*time.Second)), nil)), "list")
 		}},

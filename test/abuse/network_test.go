@@ -106,7 +106,7 @@ func (a *attack) honest(span time.Duration) time.Duration {
 // slowRows are clients that are slow on purpose.
 func slowRows() []row {
 	return []row{
-		{number: "A57", name: "2000 clients whose header never ends", slow: true, alone: true, at: direct, run: func(a *attack) {
+		{number: "A57", name: "2000 clients whose header never ends", slow: true, waits: true, at: direct, run: func(a *attack) {
 			before := a.honest(2 * time.Second)
 			n := a.goroutines(a.front)
 			var (
@@ -136,7 +136,7 @@ func slowRows() []row {
 				a.Errorf("an honest client waited %v, before %v", during, before)
 			}
 		}},
-		{number: "A58", name: "a body of a byte a second", slow: true, at: direct, run: func(a *attack) {
+		{number: "A58", name: "a body of a byte a second", slow: true, waits: true, at: direct, run: func(a *attack) {
 			u := a.patch(a.upload(a.repo), "0-4", "hello").is(202).location()
 			conn := a.conn()
 			if err := errors.Join(conn.SetDeadline(time.Now().Add(2*time.Minute)), writeAll(conn, a.text("alice", "PATCH "+u, "", "Content-Length: 1000000", "Connection: keep-alive"))); err != nil {
@@ -155,7 +155,7 @@ func slowRows() []row {
 			}
 			a.patch(status.location(), fmt.Sprintf("%d-%d", at+1, at+4), "more").is(202)
 		}},
-		{number: "A59", name: "200 readers of a hundred bytes a second", slow: true, alone: true, at: direct, run: func(a *attack) {
+		{number: "A59", name: "200 readers of a hundred bytes a second", slow: true, waits: true, at: direct, run: func(a *attack) {
 			const readers, size = 200, 64 << 20
 			d := a.blob(a.repo, a.noise(size))
 			before := a.usage()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A row is one number of the list, and what is done for it. A number may have several rows.
@@ -19,6 +20,7 @@ type row struct {
 
 	at    place
 	slow  bool // takes its time, or measures: only in make abuse
+	waits bool // mostly waits: with others that do, after the rest
 	alone bool // disturbs others, or is disturbed: after them, with nothing beside it
 	last  bool // looks at what all others have left
 }
@@ -103,10 +105,12 @@ func TestAbuse(t *testing.T) {
 	w := newWorld(t)
 	r := &report{failed: map[string]bool{}}
 	for _, phase := range []func(row) bool{
-		func(row row) bool { return !row.alone && !row.last },
+		func(row row) bool { return !row.alone && !row.last && !row.waits },
+		func(row row) bool { return row.waits },
 		func(row row) bool { return row.alone },
 		func(row row) bool { return row.last },
 	} {
+		began := time.Now()
 		t.Run("rows", func(t *testing.T) {
 			for _, row := range rows() {
 				if phase(row) && (w.full || !row.slow) {
@@ -114,6 +118,7 @@ func TestAbuse(t *testing.T) {
 				}
 			}
 		})
+		t.Logf("these took %v", time.Since(began).Round(time.Second))
 	}
 	if w.full {
 		r.print()

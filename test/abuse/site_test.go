@@ -257,6 +257,16 @@ func (a *attack) file(name, text string) string {
 	return path
 }
 
+// TempDir is a folder whose name is a plain word, as it stands in files of YAML.
+func (a *attack) TempDir() string {
+	a.Helper()
+	dir, err := os.MkdirTemp(a.dir, "row")
+	if err != nil {
+		a.Fatal(err)
+	}
+	return dir
+}
+
 // local is a configuration that serves a directory of its own at any free port.
 func (a *attack) local() map[string]any {
 	return map[string]any{
