@@ -2,7 +2,6 @@ package abuse
 
 import (
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -21,11 +20,6 @@ var unknown = "sha256:" + strings.Repeat("0123456789abcdef", 4)
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-func digest512(s string) string {
-	sum := sha512.Sum512([]byte(s))
-	return "sha512:" + hex.EncodeToString(sum[:])
 }
 
 // descriptor of content.

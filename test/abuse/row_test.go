@@ -88,16 +88,16 @@ func (r *report) print() {
 		switch {
 		case absent:
 			none++
-			fmt.Fprintf(os.Stdout, "%s does not apply: %s\n", number, why)
+			fmt.Printf("%s does not apply: %s\n", number, why)
 		case bad:
 			failed++
-			fmt.Fprintf(os.Stdout, "%s FAILED\n", number)
+			fmt.Printf("%s FAILED\n", number)
 		case ran:
 			passed++
-			fmt.Fprintf(os.Stdout, "%s passed\n", number)
+			fmt.Printf("%s passed\n", number)
 		}
 	}
-	fmt.Fprintf(os.Stdout, "passed %d, failed %d, does not apply %d\n", passed, failed, none)
+	fmt.Printf("passed %d, failed %d, does not apply %d\n", passed, failed, none)
 }
 
 // TestAbuse runs every row.

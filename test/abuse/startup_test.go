@@ -68,7 +68,7 @@ func configRows() []row {
 			a.refuses(s3(a.file("empty", "\n")), `secretkeyFile: the file is empty`)
 			a.refuses(s3(a.TempDir()), `secretkeyFile: cannot be read: not a regular file`)
 			open := a.file("open", "canary-secret\n")
-			if err := os.Chmod(open, 0o644); err != nil { //nolint:gosec // which is what is warned of
+			if err := os.Chmod(open, 0o644); err != nil {
 				a.Fatal(err)
 			}
 			a.warns(s3(open), "0644")
@@ -197,7 +197,7 @@ func passwordFileRows() []row {
 			a.refuses(a.yaml(with("/nothing/htpasswd")), "/nothing/htpasswd", "no such file")
 			a.refuses(a.yaml(with(a.TempDir())), "not a file|directory")
 			file := a.file("htpasswd", good(a, "alice"))
-			if err := os.Chmod(file, 0o644); err != nil { //nolint:gosec // which is what is warned of
+			if err := os.Chmod(file, 0o644); err != nil {
 				a.Fatal(err)
 			}
 			a.serve(a.yaml(with(file))).says(a, 5*time.Second, "everybody on this machine can read it")

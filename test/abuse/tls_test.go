@@ -150,13 +150,17 @@ func tlsRows() []row {
 			if status, err := try(&tls.Config{MinVersion: tls.VersionTLS12}); err != nil || status != 401 {
 				a.Fatalf("TLS of today: %d, %v", status, err)
 			}
+			version := func(v uint16) *tls.Config { return &tls.Config{MinVersion: v, MaxVersion: v} }
+			suites := func(suites ...uint16) *tls.Config {
+				return &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, CipherSuites: suites}
+			}
 			for name, cfg := range map[string]*tls.Config{
-				"TLS 1.0":            {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},                                                                                                                                               //nolint:gosec // which must be refused
-				"TLS 1.1":            {MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11},                                                                                                                                               //nolint:gosec // the same
-				"RC4":                {MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_RC4_128_SHA}},                                                   //nolint:gosec // the same
-				"3DES":               {MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA}},                                           //nolint:gosec // the same
-				"CBC":                {MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA}}, //nolint:gosec // the same
-				"no forward secrecy": {MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},                                                                                  //nolint:gosec // the same
+				"TLS 1.0":            version(tls.VersionTLS10),
+				"TLS 1.1":            version(tls.VersionTLS11),
+				"RC4":                suites(tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_RC4_128_SHA),
+				"3DES":               suites(tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA),
+				"CBC":                suites(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA),
+				"no forward secrecy": suites(tls.TLS_RSA_WITH_AES_128_GCM_SHA256),
 			} {
 				if status, err := try(cfg); err == nil {
 					a.Errorf("%s is taken: %d", name, status)
@@ -175,7 +179,7 @@ func tlsRows() []row {
 			if status, err := try(client(other.leaf("alice", nil))); err == nil && status != 0 {
 				a.Errorf("a client's certificate of another authority is taken: %d", status)
 			}
-			conn, err := net.DialTimeout("tcp", p.address, 5*time.Second) //nolint:noctx // a test's, with a limit
+			conn, err := net.DialTimeout("tcp", p.address, 5*time.Second)
 			if err != nil {
 				a.Fatal(err)
 			}
@@ -238,7 +242,7 @@ func tlsRows() []row {
 			refused(good.cert, "canary", "PEM|key")
 			refused("", good.key, "cert|PEM")
 			open := a.file("open.pem", good.key)
-			if err := os.Chmod(open, 0o644); err != nil { //nolint:gosec // which is what is warned of
+			if err := os.Chmod(open, 0o644); err != nil {
 				a.Fatal(err)
 			}
 			a.serve(a.config(a.secure(a.file("cert.pem", good.cert), open, ""))).says(a, 5*time.Second, "0644|others|everybody")
@@ -307,7 +311,7 @@ func tlsRows() []row {
 			conn, sent := begin(), 0
 			var batch bytes.Buffer
 			for n := range streams {
-				batch.Write(frame(1, 5, uint32(2*n+1), get)) //nolint:gosec // small
+				batch.Write(frame(1, 5, uint32(2*n+1), get))
 				batch.Write(frame(3, 0, uint32(2*n+1), []byte{0, 0, 0, 8}))
 				if batch.Len() > 16<<10 {
 					if _, err := batch.WriteTo(conn); err != nil {
@@ -343,7 +347,7 @@ func tlsRows() []row {
 // frame is one of HTTP/2 (RFC 9113, 4.1).
 func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	head := make([]byte, 9, 9+len(payload))
-	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8) //nolint:gosec // small
+	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8)
 	head[3], head[4] = kind, flags
 	binary.BigEndian.PutUint32(head[5:], stream)
 	return append(head, payload...)

@@ -73,15 +73,12 @@ func uploadRows() []row {
 			a.ask("alice", "DELETE "+cancelled).is(204)
 			ended := a.patch(a.upload(a.repo), "", "hello").is(202).location()
 			a.ask("alice", "PUT "+with(ended, "digest="+digest("hello"))).is(201)
-			for _, u := range []string{cancelled, ended} {
-				a.noUpload("alice", u)
-			}
+			a.noUpload("alice", cancelled, ended)
 		}},
 		{number: "B36", name: "an upload that never was", run: func(a *attack) {
 			a.image(a.repo, "v1")
-			for _, id := range []string{"6fa459ea-ee8a-3ca4-894e-db77e160355e", "x", "%00", strings.Repeat("a", 4000)} {
-				a.noUpload("alice", "/v2/"+a.repo+"/blobs/uploads/"+id)
-			}
+			at := "/v2/" + a.repo + "/blobs/uploads/"
+			a.noUpload("alice", at+"6fa459ea-ee8a-3ca4-894e-db77e160355e", at+"x", at+"%00", at+strings.Repeat("a", 4000))
 		}},
 		{number: "B37", name: "an upload of another repository", run: func(a *attack) {
 			u := a.patch(a.upload(a.repo), "", "hello").is(202).location()
@@ -160,13 +157,33 @@ func (a *attack) noLeftovers() {
 	a.Errorf("the S3 server keeps %d parts: %v", len(found), found[:1])
 }
 
-// noUpload asks an upload that is none, in every way there is.
-func (a *attack) noUpload(user, u string) {
+// noUpload asks uploads that are none, in every way there is, all at once: a forged id is looked at again after the cluster's secret was read anew,
+// which is once a second for all who wait.
+func (a *attack) noUpload(user string, uploads ...string) {
 	a.Helper()
-	a.ask(user, "GET "+u).is(404, "BLOB_UPLOAD_UNKNOWN")
-	a.do(user, "PATCH "+u, "hello", octets).is(404, "BLOB_UPLOAD_UNKNOWN")
-	a.do(user, "PUT "+with(u, "digest="+unknown), "hello", octets).is(404, "BLOB_UPLOAD_UNKNOWN")
-	a.ask(user, "DELETE "+u).is(404, "BLOB_UPLOAD_UNKNOWN")
+	var all []string
+	for _, u := range uploads {
+		all = append(all, a.text(user, "GET "+u, ""), a.text(user, "PATCH "+u, "hello", octets), a.text(user, "PUT "+with(u, "digest="+unknown), "hello", octets), a.text(user, "DELETE "+u, ""))
+	}
+	a.allAre(all, 404, "BLOB_UPLOAD_UNKNOWN")
+}
+
+// allAre sends requests at once, all of which have the same answer.
+func (a *attack) allAre(raw []string, status int, code string) {
+	a.Helper()
+	var all sync.WaitGroup
+	for _, text := range raw {
+		all.Go(func() {
+			ans, err := a.try(text)
+			if err != nil {
+				a.Error(err)
+				return
+			}
+			a.contract(ans)
+			ans.is(status, code)
+		})
+	}
+	all.Wait()
 }
 
 // chunkRows are uploads in pieces.
@@ -263,9 +280,11 @@ func sessionRows() []row {
 		{number: "A17", name: "another user's upload in every way", run: func(a *attack) {
 			u := a.do("bob", "PATCH "+a.upload(a.priv), "bob's", octets).is(202).location()
 			a.noUpload("alice", strings.Replace(u, a.priv, a.repo, 1))
+			var all []string
 			for _, do := range []string{"GET " + u, "PATCH " + u, "PUT " + with(u, "digest="+digest("bob's")), "DELETE " + u} {
-				a.ask("alice", do).is(403, "DENIED")
+				all = append(all, a.text("alice", do, ""))
 			}
+			a.allAre(all, 403, "DENIED")
 			// In a repository that both may write the upload is still its owner's alone.
 			shared := a.ask("adam", "POST /v2/"+a.repo+"/blobs/uploads/").is(202).location()
 			a.noUpload("alice", shared)
@@ -285,15 +304,16 @@ func sessionRows() []row {
 				ids = append(ids, id[:i]+string(c)+id[i+1:])
 			}
 			ids = append(ids, id[:len(id)-1], id+"A", id[:len(id)/2]+second[min(len(second), len(id)/2):], second[:len(second)/2]+id[min(len(id), len(second)/2):])
+			var all []string
 			for _, forged := range ids {
 				if forged != id && forged != second {
-					a.ask("alice", "GET "+u[:at]+forged).is(404, "BLOB_UPLOAD_UNKNOWN")
+					all = append(all, a.text("alice", "GET "+u[:at]+forged, ""))
 				}
 			}
-			a.noUpload("alice", u[:at]+ids[0])
+			a.allAre(all, 404, "BLOB_UPLOAD_UNKNOWN")
 			b := a.at(a.limited.front)
 			foreign := b.ask("", "POST /v2/"+a.repo+"/blobs/uploads/").is(202).location()
-			a.noUpload("alice", foreign)
+			a.noUpload("alice", u[:at]+ids[0], foreign)
 			a.ask("alice", "GET "+u).is(204).has("Range: 0-4")
 		}},
 	}
