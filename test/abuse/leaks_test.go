@@ -109,8 +109,13 @@ func leakRows() []row {
 			u := a.upload(a.repo)
 			for _, replica := range a.main.replicas {
 				b := a.at(replica)
-				for _, path := range []string{"/v2/", "/v2/_catalog", "/v2/" + a.repo + "/manifests/v1", "/v2/" + a.repo + "/tags/list", u, "/metrics", "/livez", "/zot/auth/apikey", "/zot/auth/token", "/v2/_holdfast/gc", "/config", "/nothing"} {
-					for _, heads := range [][]string{{}, {"Authorization: Bearer canary-token-5"}, {basic("alice", "canary-wrong-password")}, {"Authorization: canary-token-5"}} {
+				for _, path := range []string{
+					"/v2/", "/v2/_catalog", "/v2/" + a.repo + "/manifests/v1", "/v2/" + a.repo + "/tags/list", u, "/metrics", "/livez",
+					"/zot/auth/apikey", "/zot/auth/token", "/v2/_holdfast/gc", "/config", "/nothing",
+				} {
+					for _, heads := range [][]string{
+						{}, {"Authorization: Bearer canary-token-5"}, {basic("alice", "canary-wrong-password")}, {"Authorization: canary-token-5"},
+					} {
 						heads = append(heads, "Cookie: session=canary-cookie-1", "Proxy-Authorization: Basic canary-proxy-3", "X-Api-Key: canary-apikey-4")
 						ans, err := b.stranger().try(b.text("alice", "GET "+path+"?password=canary-query-2&access_token=canary-query-2", "", heads...))
 						if err != nil {

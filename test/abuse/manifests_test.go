@@ -72,7 +72,10 @@ func manifestRows() []row {
 		}},
 		refused("A05", "layers and manifests in one body", "manifests", func(config, layer string) []string {
 			c, l := descriptor(configType, config), "["+descriptor(layerType, layer)+"]"
-			return []string{imageOf(c, l, `"manifests":[]`), imageOf(c, l, `"manifests":[`+descriptor(imageType, "x")+`]`), `{"schemaVersion":2,"config":` + c + `,"layers":[],"manifests":[]}`}
+			return []string{
+				imageOf(c, l, `"manifests":[]`), imageOf(c, l, `"manifests":[`+descriptor(imageType, "x")+`]`),
+				`{"schemaVersion":2,"config":` + c + `,"layers":[],"manifests":[]}`,
+			}
 		}),
 		{number: "A06", name: "an index under an image's Content-Type, and the reverse", run: func(a *attack) {
 			config, layer := a.parts(a.repo)
@@ -120,7 +123,10 @@ func manifestRows() []row {
 		refused("B43", "no JSON object", "object|not JSON", fixed("", "null", "[]", `"x"`, "1")),
 		refused("B44", "a syntax error, a key twice, depth over 64", "byte [0-9]+", func(config, _ string) []string {
 			c := descriptor(configType, config)
-			return []string{`{"schemaVersion":2,"config":}`, `{"schemaVersion":2,"config":` + c + `,"layers":[`, imageOf(c, "[]", `"layers":[]`), imageOf(c, "[]", `"x":`+strings.Repeat("[", 65)+strings.Repeat("]", 65))}
+			return []string{
+				`{"schemaVersion":2,"config":}`, `{"schemaVersion":2,"config":` + c + `,"layers":[`, imageOf(c, "[]", `"layers":[]`),
+				imageOf(c, "[]", `"x":`+strings.Repeat("[", 65)+strings.Repeat("]", 65)),
+			}
 		}),
 		refused("B45", "no schemaVersion 2", "schemaVersion.*2", fixed(`{"config":{},"layers":[]}`, `{"schemaVersion":1}`, `{"schemaVersion":"2"}`, `{"schemaVersion":3}`)),
 		{number: "B47", name: "a Content-Type with parameters", run: func(a *attack) {

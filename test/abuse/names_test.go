@@ -47,7 +47,10 @@ func nameRows() []row {
 			a.ask("alice", "GET /v2/"+a.repo+"/"+strings.Repeat("c", 254-len(a.repo))+"/tags/list").is(404, "NAME_UNKNOWN")
 		}},
 		{number: "A11", name: "a way up is no way", run: func(a *attack) {
-			for _, target := range []string{"/v2/../../etc/passwd", "/v2/acme/../priv/manifests/x", "/v2/acme/app/../../priv/tags/list", "/v2/%2e%2e/%2e%2e/etc/passwd", "/v2/acme/./app/tags/list"} {
+			for _, target := range []string{
+				"/v2/../../etc/passwd", "/v2/acme/../priv/manifests/x", "/v2/acme/app/../../priv/tags/list", "/v2/%2e%2e/%2e%2e/etc/passwd",
+				"/v2/acme/./app/tags/list",
+			} {
 				a.ask("alice", "GET "+target).is(400, "NAME_INVALID").has("!Location")
 			}
 		}},

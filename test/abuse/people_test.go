@@ -80,7 +80,10 @@ func peopleRows() []row {
 				a.Errorf("the catalog does not tell alice of her own %s", a.repo)
 			}
 			nothing := "acme/nothing/" + a.word
-			for _, what := range []string{"GET tags/list", "GET referrers/" + digest(m), "GET manifests/v1", "HEAD manifests/v1", "GET manifests/" + digest(m), "DELETE manifests/v1", "PUT manifests/v1", "GET blobs/" + unknown, "DELETE blobs/" + unknown, "POST blobs/uploads/"} {
+			for _, what := range []string{
+				"GET tags/list", "GET referrers/" + digest(m), "GET manifests/v1", "HEAD manifests/v1", "GET manifests/" + digest(m),
+				"DELETE manifests/v1", "PUT manifests/v1", "GET blobs/" + unknown, "DELETE blobs/" + unknown, "POST blobs/uploads/",
+			} {
 				method, rest, _ := strings.Cut(what, " ")
 				is, not := a.ask("alice", method+" /v2/"+a.priv+"/"+rest).is(403, "DENIED"), a.ask("alice", method+" /v2/"+nothing+"/"+rest).is(403, "DENIED")
 				if one, two := strings.ReplaceAll(shape(is), a.priv, "N"), strings.ReplaceAll(shape(not), nothing, "N"); one != two {
@@ -99,7 +102,10 @@ func peopleRows() []row {
 		}},
 		{number: "A43", name: "headers that say who it is", run: func(a *attack) {
 			a.image(a.priv, "v1")
-			trust := []string{"X-Forwarded-User: bob", "X-WEBAUTH-USER: bob", "X-Remote-User: bob", "Remote-User: bob", "X-Auth-Request-User: bob", "X-Real-IP: 127.0.0.1", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Client-Cert: Subject=\"CN=bob\"", "X-SSL-Client-CN: bob"}
+			trust := []string{
+				"X-Forwarded-User: bob", "X-WEBAUTH-USER: bob", "X-Remote-User: bob", "Remote-User: bob", "X-Auth-Request-User: bob",
+				"X-Real-IP: 127.0.0.1", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Client-Cert: Subject=\"CN=bob\"", "X-SSL-Client-CN: bob",
+			}
 			a.ask("", "GET /v2/"+a.priv+"/manifests/v1", trust...).is(401, "UNAUTHORIZED")
 			a.ask("alice", "GET /v2/"+a.priv+"/manifests/v1", trust...).is(403, "DENIED")
 			a.raw("PROXY TCP4 10.0.0.1 10.0.0.2 1111 2222\n" + strings.ReplaceAll(a.text("bob", "GET /v2/", ""), "\r\n", "\n")).is(400)
@@ -238,7 +244,10 @@ func policyRows() []row {
 		}},
 		{number: "B37", name: "whoever may do nothing", run: func(a *attack) {
 			a.image(a.repo, "v1")
-			for _, do := range []string{"GET /v2/" + a.repo + "/manifests/v1", "PUT /v2/" + a.repo + "/manifests/v1", "POST /v2/" + a.repo + "/blobs/uploads/", "GET /v2/" + a.repo + "/tags/list"} {
+			for _, do := range []string{
+				"GET /v2/" + a.repo + "/manifests/v1", "PUT /v2/" + a.repo + "/manifests/v1", "POST /v2/" + a.repo + "/blobs/uploads/",
+				"GET /v2/" + a.repo + "/tags/list",
+			} {
 				a.ask("eve", do).is(403, "DENIED")
 			}
 			a.ask("eve", "GET /v2/_catalog?n=1000").is(200, "", `"repositories":\[("pub/[^"]*",?)*\]`)

@@ -23,7 +23,7 @@ func configRows() []row {
 	place := `config\.(yaml|json):\d+:\d+\)`
 	return []row{
 		{number: "B69", name: "a key that is none", at: once, run: func(a *attack) {
-			a.refuses(a.yaml("storge: {}\n"), `config: storge: is not a key: got "storge", want "storage" `+place)
+			a.refuses(a.yaml("storge: {}\n"), `config: storge: is not a key: got "storge", want "storage" .*`+place)
 			a.refuses(a.yaml("http: {prot: 1, adress: x}\nlog: {levle: info}\n"), `http\.prot`, `http\.adress`, `log\.levle`)
 			a.serve(a.file("config.yaml", "STORAGE: {ROOTDIRECTORY: "+a.TempDir()+"}\nHttp: {Port: 0}\n"))
 		}},

@@ -59,7 +59,10 @@ func tokenRows() []row {
 			bearer := "Authorization: Bearer " + token
 			a.ask("", "GET /v2/"+a.repo+"/manifests/v1", bearer).is(200)
 			u := a.upload(a.repo)
-			for _, do := range []string{"POST /v2/" + a.repo + "/blobs/uploads/", "PATCH " + u, "PUT " + with(u, "digest="+digest("")), "DELETE " + u, "DELETE /v2/" + a.repo + "/manifests/v1", "DELETE /v2/" + a.repo + "/blobs/" + unknown} {
+			for _, do := range []string{
+				"POST /v2/" + a.repo + "/blobs/uploads/", "PATCH " + u, "PUT " + with(u, "digest="+digest("")), "DELETE " + u,
+				"DELETE /v2/" + a.repo + "/manifests/v1", "DELETE /v2/" + a.repo + "/blobs/" + unknown,
+			} {
 				refusedScope(a.ask("", do, bearer, octets))
 			}
 			refusedScope(a.do("", "PUT /v2/"+a.repo+"/manifests/v2", m, bearer, "Content-Type: "+imageType))
