@@ -134,6 +134,7 @@ func loginRows() []row {
 			}
 			replicas := len(a.main.replicas)
 			one := a.stranger()
+			a.greet(a.T) // a new configuration knows nobody's password
 			got, waits := guess(attempts, func(i int) (*answer, error) {
 				return one.try(one.text("", "GET /v2/", "", basic(fmt.Sprintf("guess%d-%s", i, a.word), "wrong")))
 			}, a)

@@ -125,7 +125,7 @@ func referenceRows() []row {
 		}},
 		{number: "B20", name: "an artifactType that is none", run: func(a *attack) {
 			for _, t := range []string{"%ff", "a", "a%2fb%0a", strings.Repeat("a", 10<<10)} {
-				a.ask("alice", "GET /v2/"+a.repo+"/referrers/"+unknown+"?artifactType="+t).is(400, "UNSUPPORTED", "media type")
+				a.ask("alice", "GET /v2/"+a.repo+"/referrers/"+unknown+"?artifactType="+t).is(400, "UNSUPPORTED", "media type|at most")
 			}
 		}},
 		{number: "B21", name: "47 tags in one push, and one that is none", run: func(a *attack) {

@@ -151,6 +151,10 @@ func shape(ans *answer) string {
 	for _, name := range slices.Sorted(maps.Keys(ans.Header)) {
 		switch name {
 		case "Date", "X-Request-Id":
+		case "Content-Length":
+			if len(ans.Body) == 0 {
+				fmt.Fprintf(&b, "%s: %s\n", name, ans.Header.Get(name))
+			}
 		case "Location", "Docker-Upload-Uuid":
 			fmt.Fprintf(&b, "%s: %d bytes\n", name, len(ans.Header.Get(name)))
 		default:
@@ -178,6 +182,9 @@ func (a *attack) noCredentials(d string) {
 			target := route
 			if method == "POST" && route == "blobs/uploads/" {
 				target += "?mount=" + unknown + "&from=" + a.priv
+			}
+			if method == "PUT" && route == "blobs/uploads/x" {
+				target += "?digest=" + unknown
 			}
 			is, not := a.ask("", method+" /v2/"+a.priv+"/"+target), a.ask("", method+" /v2/"+nothing+"/"+target)
 			if slices.Contains(strings.Split(has, ", "), method) {

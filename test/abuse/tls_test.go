@@ -229,15 +229,15 @@ func tlsRows() []row {
 				a.Helper()
 				a.refuses(a.config(a.secure(a.file("cert.pem", cert), a.file("key.pem", key), "")), append(says, `http\.tls`)...)
 			}
-			refused(good.cert, ca.leaf("x", nil).key, "match|belong")
-			refused(ca.leaf("x", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }).cert, good.key, "match|belong|expired")
+			refused(good.cert, ca.leaf("x", nil).key, "not the certificate of the key")
+			refused(ca.leaf("x", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }).cert, good.key, "not the certificate of the key|expired")
 			old := ca.leaf("x", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
 			refused(old.cert, old.key, "expired")
 			early := ca.leaf("x", func(c *x509.Certificate) {
 				c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
 			})
 			refused(early.cert, early.key, "not (yet|good|valid)")
-			refused(ca.pem()+good.cert, good.key, "order|first|match|belong")
+			refused(ca.pem()+good.cert, good.key, "order|first|not the certificate of the key")
 			bare := ca.leaf("registry.test", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })
 			refused(bare.cert, bare.key, "SAN|subject alternative|name")
 			refused(good.cert, block("ENCRYPTED PRIVATE KEY", []byte("canary")), "encrypted")
@@ -273,7 +273,7 @@ func tlsRows() []row {
 				}
 			}
 			write(cert, "broken")
-			p.says(a, 10*time.Second, `certificate.*(refused|stays|kept|before)`)
+			p.says(a, 15*time.Second, `files of TLS are refused; those before stay in use`)
 			if name := served(); name != "first" {
 				a.Errorf("after a broken file the certificate is %s", name)
 			}
