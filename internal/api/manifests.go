@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +55,12 @@ func (h *Handler) getManifest(w *recorder, r *http.Request, repo oci.Repository,
 	return nil
 }
 
+// pushGate is a registry that knows, before a manifest's bytes are there, whether a push of it would be refused. Then nobody reads what a client sends who
+// may not push: up to 4 MiB, which are kept in memory.
+type pushGate interface {
+	MayPush(ctx context.Context, repo oci.Repository, push registry.Push) error
+}
+
 // putManifest serves end-7a and end-7b. Spec: "Pushing Manifests".
 func (h *Handler) putManifest(w *recorder, r *http.Request, repo oci.Repository, last string) error {
 	ref, err := reference(r, last)
@@ -67,6 +74,11 @@ func (h *Handler) putManifest(w *recorder, r *http.Request, repo oci.Repository,
 	push := registry.Push{ContentType: r.Header.Get("Content-Type"), Digest: ref.Digest}
 	if push.Tags, err = pushTags(ref, q["tag"]); err != nil {
 		return err
+	}
+	if g, ok := h.registry.(pushGate); ok {
+		if err := g.MayPush(r.Context(), repo, push); err != nil {
+			return err
+		}
 	}
 	if push.Body, err = h.readManifest(w, r); err != nil {
 		return err

@@ -164,6 +164,13 @@ func TestPush(t *testing.T) {
 	h.wantTag(l, "acme/app", "latest", "one")
 	h.wantTag(l, "acme/app", "new", "one")
 	h.wantCode("nobody", oci.Unauthorized, h.push(g, "", "acme/app", "one", "x"))
+	// What needs neither bytes nor store is known before.
+	for who, code := range map[string]oci.Code{"": oci.Unauthorized, "cleaner": oci.Denied, "creator": "", "mover": ""} {
+		gate := g.(interface {
+			MayPush(context.Context, oci.Repository, registry.Push) error
+		})
+		h.wantCode("before the bytes: "+who, code, gate.MayPush(as(t.Context(), who), "acme/app", registry.Push{Tags: []oci.Tag{"latest"}}))
+	}
 }
 
 // Two who may only create push one tag at two replicas at once: one is told that it is set.

@@ -39,9 +39,34 @@ func (p permission) allow(tag oci.Tag, was, d oci.Digest) error {
 // digest the same of the digest itself, as in zot. All is decided before the store is asked, but for what a tag names, which the push
 // looks at before it writes anything and holds until its swap.
 func (g *guard) PushManifest(ctx context.Context, repo oci.Repository, push registry.Push) (*registry.Pushed, error) {
+	tags, err := g.permissions(ctx, repo, push)
+	if err != nil {
+		return nil, err
+	}
+	if tags != nil {
+		before := push.Allow
+		push.Allow = func(tag oci.Tag, was, d oci.Digest) error {
+			if err := tags[tag].allow(tag, was, d); err != nil || before == nil {
+				return err
+			}
+			return before(tag, was, d)
+		}
+	}
+	return g.next.PushManifest(ctx, repo, push)
+}
+
+// MayPush is the part of PushManifest that needs neither the manifest's bytes nor the store: whoever may not push at all learns it before they are
+// read. nil does not mean that the push will be allowed.
+func (g *guard) MayPush(ctx context.Context, repo oci.Repository, push registry.Push) error {
+	_, err := g.permissions(ctx, repo, push)
+	return err
+}
+
+// permissions are what a push may do with each of its tags; nil where it may do all.
+func (g *guard) permissions(ctx context.Context, repo oci.Repository, push registry.Push) (map[oci.Tag]permission, error) {
 	r := access.From(ctx)
 	if r == nil {
-		return g.next.PushManifest(ctx, repo, push)
+		return nil, nil
 	}
 	rules := g.rules()
 	decide := func(action access.Action, ref oci.Reference) error {
@@ -52,10 +77,7 @@ func (g *guard) PushManifest(ctx context.Context, repo oci.Repository, push regi
 		return nil
 	}
 	if len(push.Tags) == 0 {
-		if err := decide(access.Create, oci.Reference{Digest: push.Digest}); err != nil {
-			return nil, err
-		}
-		return g.next.PushManifest(ctx, repo, push)
+		return nil, decide(access.Create, oci.Reference{Digest: push.Digest})
 	}
 	var create, update error // of the digest
 	if push.Digest != "" {
@@ -77,16 +99,10 @@ func (g *guard) PushManifest(ctx context.Context, repo oci.Repository, push regi
 		tags[tag] = p
 		free = free && p.free()
 	}
-	if !free {
-		before := push.Allow
-		push.Allow = func(tag oci.Tag, was, d oci.Digest) error {
-			if err := tags[tag].allow(tag, was, d); err != nil || before == nil {
-				return err
-			}
-			return before(tag, was, d)
-		}
+	if free {
+		return nil, nil
 	}
-	return g.next.PushManifest(ctx, repo, push)
+	return tags, nil
 }
 
 // DeleteTag implements registry.Manifests: delete. A tag that would be immutable is refused whether it is there or not.
