@@ -30,6 +30,7 @@ const defaultRedirectTTL = 20 * time.Minute
 type Handler struct {
 	registry registry.Registry
 	cfg      Config
+	large    turns
 }
 
 // New returns a handler for a registry. It writes no log: the request.Handler that it is served by does, and is told why a request failed.
@@ -40,11 +41,15 @@ func New(r registry.Registry, cfg Config) *Handler {
 	if cfg.MinBodyRate == 0 {
 		cfg.MinBodyRate = defaultMinBodyRate
 	}
-	return &Handler{registry: r, cfg: cfg}
+	return &Handler{registry: r, cfg: cfg, large: newTurns()}
 }
 
 // With returns a handler for the same registry with another configuration. Requests that have begun go on with theirs.
-func (h *Handler) With(cfg Config) *Handler { return New(h.registry, cfg) }
+func (h *Handler) With(cfg Config) *Handler {
+	next := New(h.registry, cfg)
+	next.large = h.large
+	return next
+}
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -80,9 +79,12 @@ func (h *Handler) putManifest(w *recorder, r *http.Request, repo oci.Repository,
 			return err
 		}
 	}
-	if push.Body, err = h.readManifest(w, r); err != nil {
+	body, done, err := h.readManifest(w, r)
+	defer done()
+	if err != nil {
 		return err
 	}
+	push.Body = body
 	pushed, err := h.registry.PushManifest(r.Context(), repo, push)
 	if err != nil {
 		return err
@@ -125,20 +127,6 @@ func pushTags(ref oci.Reference, params []string) ([]oci.Tag, error) {
 		}
 	}
 	return tags, nil
-}
-
-// readManifest reads a manifest's bytes, at most what one may have.
-func (h *Handler) readManifest(w *recorder, r *http.Request) ([]byte, error) {
-	if r.ContentLength > oci.MaxManifestBytes {
-		w.Header().Set("Connection", "close")
-		return nil, oci.Errorf(oci.ManifestInvalid, "a manifest has at most %d bytes, this one has %d", oci.MaxManifestBytes, r.ContentLength).With(oci.TooLarge)
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, oci.MaxManifestBytes)
-	body, err := io.ReadAll(h.newPacedBody(w, r))
-	if err != nil {
-		return nil, &registry.BodyError{Err: err}
-	}
-	return body, nil
 }
 
 // deleteManifest serves end-9. Spec: "Deleting tags", "Deleting Manifests".
