@@ -120,12 +120,17 @@ func loginRows() []row {
 			if err := a.writePasswords(a.main.htpasswd, "leaver"); err != nil {
 				a.Fatal(err)
 			}
-			a.Cleanup(func() { _ = a.writePasswords(a.main.htpasswd) })
 			a.refusedSoon(5*time.Second, "leaver", "GET /v2/")
 			a.refusedSoon(5*time.Second, "", "GET /v2/", "Authorization: Bearer "+token)
-			a.reconfigure(func(cfg map[string]any) { cfg["http"].(map[string]any)["accessControl"] = rules() })
+			restore := a.reconfigure(func(cfg map[string]any) { cfg["http"].(map[string]any)["accessControl"] = rules() })
 			a.refusedSoon(7*time.Second, "dave", "GET /v2/"+team+"/manifests/v1")
 			a.ask("alice", "GET /v2/"+team+"/manifests/v1").is(200)
+			restore()
+			if err := a.writePasswords(a.main.htpasswd); err != nil {
+				a.Fatal(err)
+			}
+			a.takenSoon("dave", "GET /v2/"+team+"/manifests/v1")
+			a.takenSoon("leaver", "GET /v2/")
 		}},
 		{number: "A56", name: "a thousand wrong passwords from one address, and for one user", alone: true, at: once, run: func(a *attack) {
 			attempts, addresses := 1000, 100
@@ -226,37 +231,52 @@ func welch(a, b []float64) (m0, m1, t float64) {
 	return m0, m1, (m0 - m1) / math.Sqrt(v0/n0+v1/n1)
 }
 
-// reconfigure changes the configuration of every replica, and changes it back when the row has ended.
-func (a *attack) reconfigure(change func(map[string]any)) {
+// reconfigure changes the configuration of every replica, and returns what changes it back.
+func (a *attack) reconfigure(change func(map[string]any)) (restore func()) {
 	a.Helper()
+	before := map[string][]byte{}
+	write := func(path string, text []byte) {
+		a.Helper()
+		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+			a.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			a.Fatal(err)
+		}
+	}
 	for n := range a.main.replicas {
 		path := a.main.ConfigFile(n + 1)
-		before, err := os.ReadFile(path)
+		text, err := os.ReadFile(path)
 		if err != nil {
 			a.Fatal(err)
 		}
-		write := func(text []byte) error {
-			if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-				return err
-			}
-			return os.Rename(path+".new", path)
-		}
+		before[path] = text
 		var cfg map[string]any
-		if err := json.Unmarshal(before, &cfg); err != nil {
+		if err := json.Unmarshal(text, &cfg); err != nil {
 			a.Fatal(err)
 		}
 		change(cfg)
-		text, err := json.Marshal(cfg)
-		if err == nil {
-			err = write(text)
-		}
-		if err != nil {
+		if text, err = json.Marshal(cfg); err != nil {
 			a.Fatal(err)
 		}
-		a.Cleanup(func() {
-			if err := write(before); err != nil {
-				a.Error(err)
+		write(path, text)
+	}
+	return func() {
+		a.Helper()
+		for path, text := range before {
+			write(path, text)
+		}
+	}
+}
+
+// takenSoon waits until every replica serves a user.
+func (a *attack) takenSoon(user, do string) {
+	a.Helper()
+	for _, replica := range a.main.replicas {
+		for began := time.Now(); a.stranger().at(replica).ask(user, do).Status != 200; time.Sleep(500 * time.Millisecond) {
+			if time.Since(began) > 15*time.Second {
+				a.Fatalf("%s is not served %s again", user, do)
 			}
-		})
+		}
 	}
 }
