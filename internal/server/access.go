@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,7 +233,7 @@ func (s *Server) newDoor(cfg Config, root *store) (*door, error) {
 		},
 	}
 	b.challenge = func(*http.Request, string) string {
-		return authn.Basic(cmp.Or(cfg.Auth.Realm, "Authorization Required"))
+		return authn.Basic(b.realm())
 	}
 	for _, part := range []struct {
 		key   string

@@ -48,6 +48,9 @@ type builder struct {
 	apikeys   *apikey.Keys
 }
 
+// realm is what clients show when they ask for a password.
+func (b *builder) realm() string { return cmp.Or(b.cfg.Auth.Realm, "Authorization Required") }
+
 // now is the store's clock.
 func (b *builder) now() time.Time {
 	if b.root == nil {
@@ -204,7 +207,7 @@ func (b *builder) apiKeys() (err error) {
 		}
 	}
 	b.d.endpoints = append(b.d.endpoints, endpoint{path: apiKeyPath, serve: &apikey.Server{
-		Keys: b.apikeys, Origins: origins,
+		Keys: b.apikeys, Realm: b.realm(), Origins: origins,
 		Changed: func(r *http.Request, _ access.Identity, key string, made bool) {
 			what := "api key made"
 			if !made {

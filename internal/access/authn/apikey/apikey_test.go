@@ -115,6 +115,9 @@ func (s *site) do(replica int, who access.Identity, method, target, body string)
 			s.Fatalf("%d %s: %v", w.Code, w.Body, err)
 		}
 	}
+	if out.status == http.StatusUnauthorized && !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
+		s.Errorf("401 without a challenge: %v", w.Header())
+	}
 	if out.status >= 400 && (len(out.Errors) != 1 || out.Errors[0].Code == "") {
 		s.Errorf("%d without an error: %s", out.status, out.body)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/internal/access"
+	"holdfast/internal/access/authn"
 	"holdfast/internal/access/authn/answer"
 	"holdfast/internal/oci"
 )
@@ -19,6 +20,8 @@ const maxBodyBytes = 8 << 10
 // Server is zot's endpoint of API keys: GET lists those of who asks, POST makes one, DELETE deletes one. Who asks is the identity of the request's access.Request.
 type Server struct {
 	Keys *Keys
+	// Realm is what clients show when they ask for a password.
+	Realm string
 	// Origins are those of pages that may ask with the session of a browser; those of the registry itself always may.
 	Origins *http.CrossOriginProtection
 	// Changed is told of keys that were made or deleted: for the audit log. nil: nobody is.
@@ -48,6 +51,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := access.From(r.Context())
 	switch {
 	case req == nil || req.Identity.Anonymous():
+		w.Header().Set("WWW-Authenticate", authn.Basic(s.Realm)) // RFC 9110, 15.5.2: a 401 has one
 		answer.Error(w, http.StatusUnauthorized, oci.Unauthorized, "API keys are for who has logged in")
 		return
 	case MayMake(req.Identity) != nil:
