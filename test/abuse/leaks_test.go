@@ -104,6 +104,39 @@ func leakRows() []row {
 				}
 			}
 		}},
+		{number: "A55", name: "a configuration full of secrets, and a directory that is down", at: once, run: func(a *attack) {
+			cfg := a.bucket(a.gateways(a)[0], nil)
+			cfg["storage"].(map[string]any)["cacheDriver"] = map[string]any{"name": "redis", "url": "redis://user:canary-redis-1@127.0.0.1:1", "password": "canary-redis-2"}
+			cfg["cluster"] = map[string]any{"members": []string{"127.0.0.1:1"}, "hashKey": "canary-hashkey-3"}
+			cfg["http"].(map[string]any)["auth"] = map[string]any{
+				"htpasswd": map[string]any{"path": a.main.htpasswd},
+				"ldap": map[string]any{"address": "127.0.0.1", "port": 1, "insecure": true, "baseDN": "dc=example", "userAttribute": "uid",
+					"credentialsFile": a.file("ldap.json", `{"bindDN":"cn=reader","bindPassword":"canary-ldap-4"}`)},
+				"openid": map[string]any{"providers": map[string]any{"oidc": map[string]any{
+					"issuer": "http://127.0.0.1:1", "clientid": "holdfast", "clientsecret": "canary-openid-5", "scopes": []string{"openid"},
+				}}},
+			}
+			file := a.config(cfg)
+			shown := ""
+			for _, args := range [][]string{{"verify", file}, {"config", "show", file}} {
+				code, stdout, stderr := a.outcome(nil, args...)
+				if code != 0 {
+					a.Errorf("%v: exit status %d: %s%s", args, code, clip(stdout), clip(stderr))
+				}
+				shown += stdout + stderr
+			}
+			p := a.serve(file)
+			b := a.at(p.address)
+			b.ask("", "GET /v2/", basic("alice", a.password("alice"))).is(200)
+			// A directory that cannot be asked is neither yes nor no.
+			b.ask("", "GET /v2/", basic("nobody-here", "canary-password-6")).is(503, "UNAVAILABLE")
+			for _, target := range []string{"//evil.example", "https://evil.example", "/%5Cevil.example"} { // a page for people, not an error of the API
+				b.raw("GET /zot/auth/login?provider=oidc&callback_ui="+target+" HTTP/1.1\nHost: registry.test\nConnection: close\n\n").oneOf([]int{400, 502, 503}).has("!Location")
+			}
+			b.ask("", "GET /v2/_catalog", "Cookie: session=canary-cookie-7", "Authorization: Bearer canary-token-8").is(401)
+			a.noCanary(shown+p.text(a), "canary-redis-1", "canary-redis-2", "canary-hashkey-3", "canary-ldap-4", "canary-openid-5", "canary-password-6", "canary-cookie-7", "canary-token-8",
+				a.password("alice"), cluster.SecretKey)
+		}},
 		{number: "A55", name: "secrets in logs and metrics", at: once, last: true, run: func(a *attack) {
 			planted := []string{"canary-cookie-1", "canary-query-2", "canary-proxy-3", "canary-apikey-4", "canary-token-5"}
 			u := a.upload(a.repo)
