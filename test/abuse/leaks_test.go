@@ -131,7 +131,7 @@ func leakRows() []row {
 			// A directory that cannot be asked is neither yes nor no.
 			b.ask("", "GET /v2/", basic("nobody-here", "canary-password-6")).is(503, "UNAVAILABLE")
 			for _, target := range []string{"//evil.example", "https://evil.example", "/%5Cevil.example"} { // a page for people, not an error of the API
-				b.raw("GET /zot/auth/login?provider=oidc&callback_ui="+target+" HTTP/1.1\nHost: registry.test\nConnection: close\n\n").oneOf([]int{400, 502, 503}).has("!Location")
+				b.raw("GET /zot/auth/login?provider=oidc&callback_ui=" + target + " HTTP/1.1\nHost: registry.test\nConnection: close\n\n").oneOf([]int{400, 502, 503}).has("!Location")
 			}
 			b.ask("", "GET /v2/_catalog", "Cookie: session=canary-cookie-7", "Authorization: Bearer canary-token-8").is(401)
 			a.noCanary(shown+p.text(a), "canary-redis-1", "canary-redis-2", "canary-hashkey-3", "canary-ldap-4", "canary-openid-5", "canary-password-6", "canary-cookie-7", "canary-token-8",
