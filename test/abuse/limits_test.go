@@ -133,6 +133,37 @@ func limitRows() []row {
 				a.Errorf("the replicas grew by %d MiB", grown>>20)
 			}
 		}},
+		{number: "A65", name: "more requests than a limit", at: once, run: func(a *attack) {
+			cfg := a.local()
+			http := cfg["http"].(map[string]any)
+			http["ratelimit"], http["limits"] = map[string]any{"rate": 5}, map[string]any{"clientConcurrency": 4}
+			b := a.at(a.serve(a.config(cfg)).address)
+			got := b.together(60, func(int) string { return b.text("", "GET /v2/", "") })
+			if got[429] == 0 || got[200] == 0 || got[200]+got[429] != 60 {
+				a.Errorf("60 requests at once: %v, want some 200 and 429", got)
+			}
+			b.ask("", "GET /livez").is(200)
+			b.stranger().ask("", "GET /v2/").is(200) // others are not in the way
+		}},
+		{number: "A66", name: "more bytes than a quota", at: once, run: func(a *attack) {
+			cfg := a.local()
+			cfg["storage"].(map[string]any)["quotas"] = []any{map[string]any{"prefix": "team", "bytes": "1KiB"}}
+			cfg["extensions"] = map[string]any{"metrics": map[string]any{}}
+			b := a.at(a.serve(a.config(cfg)).address)
+			for began := time.Now(); !strings.Contains(string(b.ask("", "GET /metrics").Body), `holdfast_quota_in_force{prefix="team",store="/"} 1`); time.Sleep(100 * time.Millisecond) {
+				if time.Since(began) > 30*time.Second {
+					a.Fatal("the quota is not in force, since nothing was counted")
+				}
+			}
+			push := func(repo, content string) *answer {
+				a.Helper()
+				return b.do("", "POST /v2/"+repo+"/blobs/uploads/?digest="+digest(content), content, octets)
+			}
+			push("team/x", a.noise(900)).is(201)
+			push("team/x", a.noise(200)).is(403, "DENIED", "quota of team")
+			push("other/x", a.noise(200)).is(201)
+			b.ask("", "GET /v2/team/x/blobs/"+digest(a.noise(200))).is(404)
+		}},
 		{number: "A67", name: "a layer that unpacks to 10 GiB", alone: true, at: once, run: func(a *attack) {
 			content := a.bomb()
 			runtime := a.goroutines(a.main.replicas[0])

@@ -239,6 +239,28 @@ func policyRows() []row {
 				}
 			}
 		}},
+		{number: "A40", name: "an immutable tag, by an administrator", at: once, run: func(a *attack) {
+			cfg := a.local()
+			http := cfg["http"].(map[string]any)
+			http["auth"] = map[string]any{"htpasswd": map[string]any{"path": a.main.htpasswd}}
+			access := rules()
+			access["repositories"].(map[string]any)["acme/app/**"].(map[string]any)["immutableTags"] = []any{map[string]any{"patterns": []string{"v*"}, "except": []string{"v0*"}}}
+			http["accessControl"] = access
+			b := a.at(a.serve(a.config(cfg)).address)
+			config, layer := b.parts(a.repo)
+			first, second := image(config, layer, "first"), image(config, layer, "second")
+			for _, user := range []string{"alice", "adam"} {
+				b.putAs(user, a.repo, "v1", first).is(201)
+				b.putAs(user, a.repo, "v1", second).is(403, "DENIED", "immutable")
+				b.putAs(user, a.repo, digest(second)+"?tag=latest&tag=v1", second).is(403, "DENIED", "immutable")
+				b.ask(user, "DELETE /v2/"+a.repo+"/manifests/v1").is(403, "DENIED", "immutable")
+				b.ask(user, "DELETE /v2/"+a.repo+"/manifests/"+digest(first)).is(403, "DENIED", "immutable")
+			}
+			b.there(a.repo, "manifests/v1").holds(first)
+			b.gone(a.repo, "manifests/latest")
+			b.putAs("alice", a.repo, "v0.1", first).is(201)
+			b.putAs("alice", a.repo, "v0.1", second).is(201)
+		}},
 		{number: "A41", name: "whoever may create sets several tags, one of which is there", run: func(a *attack) {
 			repo := "acme/new/" + a.word
 			config, layer := a.parts(repo)
