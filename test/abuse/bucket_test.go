@@ -157,7 +157,7 @@ func bucketRows() []row {
 			a.refuses(a.config(a.bucket(a.behaving(telling("lifecycle", `<LifecycleConfiguration`+ns+`><Rule><ID>old</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter><Expiration><Days>30</Days></Expiration></Rule></LifecycleConfiguration>`)), nil)),
 				"lifecycle", "expires")
 			p := a.serve(a.config(a.bucket(a.behaving(telling("versioning", `<VersioningConfiguration`+ns+`><Status>Enabled</Status></VersioningConfiguration>`)), nil)))
-			p.says(a, 10*time.Second, "versioned")
+			p.says(a, 40*time.Second, "versioned")
 		}},
 		{number: "B84", name: "a Redis that is not there", at: once, run: func(a *attack) {
 			cfg := a.local()
@@ -177,7 +177,7 @@ func bucketRows() []row {
 			b.ask("", "GET /v2/x/blobs/"+digest("x")).is(200).holds("x")
 			mu.Lock()
 			defer mu.Unlock()
-			a.Logf("it was asked %d times", asked)
+			a.measured("it was asked %d times", asked)
 		}},
 		{number: "B86", name: "a table of DynamoDB that is not there", at: once, run: func(a *attack) {
 			cfg := a.local()
@@ -185,7 +185,7 @@ func bucketRows() []row {
 			p := a.serve(a.config(cfg))
 			b := a.at(p.address)
 			b.do("", "POST /v2/x/blobs/uploads/?digest="+digest("x"), "x", octets).is(201)
-			p.says(a, 5*time.Second, "dynamodb")
+			p.says(a, 40*time.Second, "dynamodb")
 		}},
 	}
 }

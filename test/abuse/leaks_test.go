@@ -180,7 +180,7 @@ func leakRows() []row {
 			for _, replica := range a.main.replicas {
 				a.noCanary(string(a.at(replica).ask("adam", "GET /metrics").is(200).Body), planted...)
 			}
-			a.Logf("%d secrets were looked for in %d KiB of logs", len(planted), size>>10)
+			a.measured("%d secrets were looked for in %d KiB of logs", len(planted), size>>10)
 		}},
 	}
 }

@@ -128,7 +128,7 @@ func limitRows() []row {
 			if after := a.objects("u"); after != sessions {
 				a.Errorf("%d POST have written %d objects", n, after-sessions)
 			}
-			a.Logf("%d uploads begun: the replicas grew by %d KiB", n, grown>>10)
+			a.measured("%d uploads begun: the replicas grew by %d KiB", n, grown>>10)
 			if a.full && grown > 48<<20 {
 				a.Errorf("the replicas grew by %d MiB", grown>>20)
 			}
@@ -170,7 +170,7 @@ func limitRows() []row {
 			began := time.Now()
 			grown := a.growth(func() { a.blob(a.repo, content) })
 			a.ask("alice", "HEAD /v2/"+a.repo+"/blobs/"+digest(content)).is(200).has(fmt.Sprintf("Content-Length: %d", len(content)))
-			a.Logf("pushed in %v, the replicas grew by %d MiB, goroutines before and after: %d, %d", time.Since(began), grown>>20, runtime, a.goroutines(a.main.replicas[0]))
+			a.measured("pushed in %v, the replicas grew by %d MiB, goroutines before and after: %d, %d", time.Since(began), grown>>20, runtime, a.goroutines(a.main.replicas[0]))
 			if a.full && grown > 128<<20 {
 				a.Errorf("the replicas grew by %d MiB for a layer of %d MiB", grown>>20, len(content)>>20)
 			}
@@ -260,7 +260,7 @@ func raceRows() []row {
 					a.Fatalf("round %d: the replicas say %v, acknowledged were %v", round, seen, acked)
 				}
 			}
-			a.Logf("%d rounds of 16 writers", rounds)
+			a.measured("%d rounds of 16 writers", rounds)
 		}},
 		{number: "A23", name: "a blob that is deleted here and read there", at: once, run: func(a *attack) {
 			other, content := a.repo+"-b", "cached "+a.word

@@ -46,7 +46,7 @@ func manifestRows() []row {
 					a.Errorf("answers %v, want 413 each", got)
 				}
 			})
-			a.Logf("with their lengths: %d MiB more", grown>>20)
+			a.measured("with their lengths: %d MiB more", grown>>20)
 			if grown > 16<<20 {
 				a.Errorf("the replica grew by %d MiB", grown>>20)
 			}
@@ -57,7 +57,7 @@ func manifestRows() []row {
 				}
 				all.Wait()
 			})
-			a.Logf("without an end: %d MiB more", grown>>20)
+			a.measured("without an end: %d MiB more", grown>>20)
 			if grown > 16<<20 {
 				a.Errorf("64 bodies without an end made the replica grow by %d MiB, want less than 16", grown>>20)
 			}
@@ -65,7 +65,7 @@ func manifestRows() []row {
 		{number: "A04", name: "200 000 nested objects", run: func(a *attack) {
 			body := strings.Repeat(`{"a":`, 200_000) + "1" + strings.Repeat("}", 200_000)
 			ans := a.put(a.repo, "v1", body, "Content-Type: "+imageType).is(400, "MANIFEST_INVALID")
-			a.Logf("answered after %v", ans.took)
+			a.measured("answered after %v", ans.took)
 			if a.full && ans.took > 2*time.Second {
 				a.Errorf("it took %v", ans.took)
 			}
@@ -112,11 +112,11 @@ func manifestRows() []row {
 				a.put(a.repo, digest(child), child).is(201)
 			}
 			a.put(a.repo, "top", child).is(201)
-			if took := a.collect(a.repo); took > 20*time.Second {
+			if took := a.collect(a.repo); a.full && took > 20*time.Second {
 				a.Errorf("a pass of the collector took %v", took)
 			}
 			a.ask("alice", "GET /v2/"+a.repo+"/referrers/"+first).is(200, "", `"manifests":\[\]`)
-			if ans := a.ask("alice", "DELETE /v2/"+a.repo+"/manifests/"+digest(child)).is(202); ans.took > 20*time.Second {
+			if ans := a.ask("alice", "DELETE /v2/"+a.repo+"/manifests/"+digest(child)).is(202); a.full && ans.took > 20*time.Second {
 				a.Errorf("the delete took %v", ans.took)
 			}
 		}},

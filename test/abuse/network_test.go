@@ -128,7 +128,7 @@ func slowRows() []row {
 			}
 			during := a.honest(4 * time.Second)
 			all.Wait()
-			a.Logf("closed after %v at most; an honest client waits %v, meanwhile %v; goroutines %d, then %d; all within %v", worst, before, during, n, a.goroutines(a.front), time.Since(began))
+			a.measured("closed after %v at most; an honest client waits %v, meanwhile %v; goroutines %d, then %d; all within %v", worst, before, during, n, a.goroutines(a.front), time.Since(began))
 			if worst > 9*time.Second {
 				a.Errorf("a connection was open for %v, want 5 s", worst)
 			}
@@ -143,7 +143,7 @@ func slowRows() []row {
 				a.Fatal(err)
 			}
 			took, open := drip(conn, 80)
-			a.Logf("cut after %v", took)
+			a.measured("cut after %v", took)
 			if open {
 				a.Errorf("a body of a byte a second is read after %v", took)
 			}
@@ -184,7 +184,7 @@ func slowRows() []row {
 				most = max(most, a.usage()-before)
 			}
 			all.Wait()
-			a.Logf("%d readers: the replicas grew by %d MiB, %d KiB each; after %v %d are still served", readers, most>>20, most>>10/readers, time.Since(began), open)
+			a.measured("%d readers: the replicas grew by %d MiB, %d KiB each; after %v %d are still served", readers, most>>20, most>>10/readers, time.Since(began), open)
 			if most > readers<<20 {
 				a.Errorf("the replicas grew by %d MiB for %d readers", most>>20, readers)
 			}

@@ -38,6 +38,7 @@ const (
 type attack struct {
 	*testing.T
 	*world
+	row   row
 	front string // host:port that is asked
 	from  string // address that is asked from
 	word  string // random
@@ -45,7 +46,7 @@ type attack struct {
 	priv  string // the same for bob, and nothing for alice
 }
 
-func (w *world) attack(t *testing.T, s *site, front string) *attack {
+func (w *world) attack(t *testing.T, front string) *attack {
 	word := strings.ToLower(rand.Text()[:10])
 	return &attack{
 		T: t, world: w, front: front, from: w.address(), word: word,
@@ -70,13 +71,24 @@ func (a *attack) stranger() *attack {
 // report collects what came of the rows. Safe for concurrent use.
 type report struct {
 	mu     sync.Mutex
-	failed map[string]bool // by number, of those that ran
+	failed map[string]bool     // by number, of those that ran
+	notes  map[string][]string // what was measured
 }
 
 func (r *report) add(number string, failed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed[number] = r.failed[number] || failed
+}
+
+// measured notes what a row has measured, to be printed with its outcome.
+func (a *attack) measured(format string, args ...any) {
+	a.Helper()
+	text := fmt.Sprintf(format, args...)
+	a.Log(text)
+	a.report.mu.Lock()
+	defer a.report.mu.Unlock()
+	a.report.notes[a.row.number] = append(a.report.notes[a.row.number], text)
 }
 
 // print tells of each number, and counts.
@@ -96,6 +108,9 @@ func (r *report) print() {
 			passed++
 			fmt.Printf("%s passed\n", number)
 		}
+		for _, text := range r.notes[number] {
+			fmt.Printf("    %s\n", text)
+		}
 	}
 	fmt.Printf("passed %d, failed %d, does not apply %d\n", passed, failed, none)
 }
@@ -103,7 +118,6 @@ func (r *report) print() {
 // TestAbuse runs every row.
 func TestAbuse(t *testing.T) {
 	w := newWorld(t)
-	r := &report{failed: map[string]bool{}}
 	for _, phase := range []func(row) bool{
 		func(row row) bool { return !row.alone && !row.last && !row.waits },
 		func(row row) bool { return row.waits },
@@ -114,19 +128,19 @@ func TestAbuse(t *testing.T) {
 		t.Run("rows", func(t *testing.T) {
 			for _, row := range rows() {
 				if phase(row) && (w.full || !row.slow) {
-					w.play(t, row, r)
+					w.play(t, row)
 				}
 			}
 		})
 		t.Logf("these took %v", time.Since(began).Round(time.Second))
 	}
 	if w.full {
-		r.print()
+		w.report.print()
 	}
 }
 
 // play runs a row at its places.
-func (w *world) play(t *testing.T, row row, r *report) {
+func (w *world) play(t *testing.T, row row) {
 	fronts := map[string]string{"direct": w.main.replicas[0]}
 	switch {
 	case !w.full || row.at == direct:
@@ -140,8 +154,10 @@ func (w *world) play(t *testing.T, row row, r *report) {
 			if !row.alone && !row.last {
 				t.Parallel()
 			}
-			t.Cleanup(func() { r.add(row.number, t.Failed()) })
-			row.run(w.attack(t, w.main, front))
+			t.Cleanup(func() { w.report.add(row.number, t.Failed()) })
+			a := w.attack(t, front)
+			a.row = row
+			row.run(a)
 		})
 	}
 }

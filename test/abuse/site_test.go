@@ -41,6 +41,8 @@ type world struct {
 	hashes    map[string]string
 	mu        sync.Mutex // of writing the password file
 	addresses atomic.Uint32
+	guessed   atomic.Uint32 // users of the crowd whose password somebody got wrong
+	report    *report
 	ctx       context.Context // of the whole test
 	cleanup   func(func())    // the same
 	s3Once    sync.Once
@@ -64,11 +66,15 @@ const (
 	crowdPassword = "canary-crowd-4f1b"
 )
 
+// somebody is one of the crowd whose password nobody got wrong yet: after a few times it is not looked at any more.
+func (w *world) somebody() string { return crowdName(40 + int(w.guessed.Add(1))%19) }
+
 func crowdName(n int) string { return fmt.Sprintf("crowd%02d", n) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{full: os.Getenv(full) != "", dir: t.TempDir(), passwords: map[string]string{}, hashes: map[string]string{}, ctx: t.Context(), cleanup: t.Cleanup}
+	w.report = &report{failed: map[string]bool{}, notes: map[string][]string{}}
 	var err error
 	if w.binary, err = cluster.Build(t.Context(), t.TempDir()); err != nil {
 		t.Fatal(err)
@@ -178,7 +184,7 @@ func limit(cfg map[string]any) {
 func (w *world) greet(t *testing.T) {
 	t.Helper()
 	for _, replica := range w.main.replicas {
-		a := w.attack(t, w.main, replica)
+		a := w.attack(t, replica)
 		for _, name := range users {
 			a.ask(name, "GET /v2/").is(200)
 		}

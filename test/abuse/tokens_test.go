@@ -67,7 +67,7 @@ func tokenRows() []row {
 			}
 			refusedScope(a.do("", "PUT /v2/"+a.repo+"/manifests/v2", m, bearer, "Content-Type: "+imageType))
 			for _, name := range []string{"alice", "", "token", "bob"} {
-				a.stranger().do("", "PUT /v2/"+a.repo+"/manifests/v2", m, basic(name, token), "Content-Type: "+imageType).is(401, "UNAUTHORIZED")
+				a.stranger().do("", "PUT /v2/"+a.repo+"/manifests/v2", m, basic(name, token), "Content-Type: "+imageType).oneOf([]int{401, 429}) // 429 when others got it wrong
 			}
 			a.gone(a.repo, "manifests/v2")
 		}},
