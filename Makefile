@@ -119,7 +119,7 @@ memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in on
 	go test -count=1 -timeout 40m -v ./test/memory
 
 .PHONY: abuse
-abuse: build ## attacks and bad input, by their numbers, against three replicas over S3 behind HAProxy: passed, FAILED; six minutes
+abuse: build ## attacks and bad input, by their numbers, against three replicas over S3 behind HAProxy: passed, FAILED; three minutes
 	scripts/tools.sh cluster
 	@# The test's own program: go test shows nothing of what passes.
 	go test -p 2 -c -o bin/abuse.test ./test/abuse
