@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,14 @@ type Program struct {
 	name string
 	path string
 	env  []string
+	args []string
+}
+
+// With returns the same client, which is given args before all others.
+func (p *Program) With(args ...string) *Program {
+	with := *p
+	with.args = slices.Concat(p.args, args)
+	return &with
 }
 
 // Find finds a client; one that is not installed ends the test.
@@ -35,6 +44,13 @@ func Find(t *testing.T, name string, env ...string) *Program {
 		t.Fatal(err)
 	}
 	return &Program{Home: home, name: name, path: path, env: append([]string{"HOME=" + home, "DOCKER_CONFIG=" + home, "XDG_RUNTIME_DIR=" + home}, env...)}
+}
+
+// WithEnv returns the same client, with more in its environment.
+func (p *Program) WithEnv(env ...string) *Program {
+	with := *p
+	with.env = slices.Concat(p.env, env)
+	return &with
 }
 
 // Run runs the client and returns what it printed to its standard output. One
@@ -53,7 +69,7 @@ func (p *Program) Try(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.path, args...)
+	cmd := exec.CommandContext(ctx, p.path, slices.Concat(p.args, args)...)
 	cmd.Dir = p.Home
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.WaitDelay = 5 * time.Second

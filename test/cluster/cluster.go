@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,10 @@ type Options struct {
 	HAProxyPort  int   // 0: a free one
 	// HAProxyConfig is the file to adapt to this machine; empty: zot's published sample.
 	HAProxyConfig string
+	// HAProxyCerts is the folder of the certificates that HAProxyConfig has in /etc/haproxy/certs.
+	HAProxyCerts string
+	// Trust is given where Edit has the replicas speak TLS: the authorities of their certificate. HAProxyConfig lets TLS through then.
+	Trust *x509.CertPool
 
 	// Front returns the S3 base URL that replica n uses for the gateway at s3: that of a proxy
 	// between the two. nil: s3 itself.
@@ -104,10 +109,10 @@ func Start(ctx context.Context, opt Options) (_ *Cluster, err error) {
 	if opt.NoHAProxy {
 		return c, nil
 	}
-	if c.haproxy, err = startHAProxy(ctx, c.group, c.opt.HAProxyConfig, c.dir, c.opt.HAProxyPort, c.ports); err != nil {
+	if c.haproxy, err = c.startHAProxy(ctx); err != nil {
 		return nil, err
 	}
-	c.URL = "http://" + address(c.opt.HAProxyPort)
+	c.URL = c.scheme() + address(c.opt.HAProxyPort)
 	c.say("haproxy answers at %s", c.URL)
 	return c, nil
 }

@@ -13,9 +13,9 @@ import (
 //go:embed testdata/haproxy.cfg
 var haproxyConfig string
 
-// startHAProxy runs HAProxy on port before the replicas, with the configuration of the file at path,
-// or zot's sample for "".
-func startHAProxy(ctx context.Context, g *group, path, dir string, port int, replicas []int) (*process, error) {
+// startHAProxy runs HAProxy before the replicas, with the configuration that the options name, or zot's sample.
+func (c *Cluster) startHAProxy(ctx context.Context) (*process, error) {
+	path, dir, port := c.opt.HAProxyConfig, c.dir, c.opt.HAProxyPort
 	bin, err := Tool("haproxy")
 	if err != nil {
 		return nil, err
@@ -27,16 +27,19 @@ func startHAProxy(ctx context.Context, g *group, path, dir string, port int, rep
 		}
 	}
 	file := filepath.Join(dir, "haproxy.cfg")
-	text := loopback(config, filepath.Join(dir, "haproxy.sock"), port, replicas)
+	if c.opt.HAProxyCerts != "" {
+		config = strings.ReplaceAll(config, "/etc/haproxy/certs/", c.opt.HAProxyCerts+"/")
+	}
+	text := loopback(config, filepath.Join(dir, "haproxy.sock"), port, c.ports)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("cluster: write haproxy.cfg: %w", err)
 	}
 	// -W: stay in the foreground and work in a child, so that SIGUSR2 loads the file anew.
-	p, err := g.start(ctx, command{name: "haproxy", path: bin, args: []string{"-W", "-f", file}, grace: 3 * time.Second})
+	p, err := c.group.start(ctx, command{name: "haproxy", path: bin, args: []string{"-W", "-f", file}, grace: 3 * time.Second})
 	if err != nil {
 		return nil, err
 	}
-	return p, p.ready(ctx, 15*time.Second, answers("http://"+address(port)+"/livez", 200))
+	return p, p.ready(ctx, 15*time.Second, c.answers(port, "/livez")) // of the registry all may be closed
 }
 
 // readConfig reads a configuration. The error files that an operator installs in /etc/haproxy/holdfast are taken

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -109,5 +110,22 @@ func (c *Cluster) startReplicaAs(ctx context.Context, n int, binary string) erro
 		return err
 	}
 	c.replicas[n-1] = p
-	return p.ready(ctx, 30*time.Second, answers("http://"+address(port)+"/readyz", http.StatusOK))
+	return p.ready(ctx, 30*time.Second, c.answers(port, "/readyz"))
+}
+
+// scheme is what the replicas speak.
+func (c *Cluster) scheme() string {
+	if c.opt.Trust != nil {
+		return "https://"
+	}
+	return "http://"
+}
+
+// answers returns a probe: what listens on port answers 200 to GET path.
+func (c *Cluster) answers(port int, path string) func(context.Context) error {
+	client := http.DefaultClient
+	if c.opt.Trust != nil {
+		client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.opt.Trust, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+	}
+	return answersBy(client, c.scheme()+address(port)+path, http.StatusOK)
 }

@@ -74,7 +74,7 @@ func (c *Cluster) SignalHAProxy(sig syscall.Signal) error {
 func (c *Cluster) RestartHAProxy(ctx context.Context) (err error) {
 	c.haproxy.stop()
 	c.group.forget(c.haproxy)
-	c.haproxy, err = startHAProxy(ctx, c.group, c.opt.HAProxyConfig, c.dir, c.opt.HAProxyPort, c.ports)
+	c.haproxy, err = c.startHAProxy(ctx)
 	return err
 }
 

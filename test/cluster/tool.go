@@ -74,6 +74,10 @@ func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 
 // answers returns a probe: GET url answers with status want (0: with any).
 func answers(url string, want int) func(context.Context) error {
+	return answersBy(http.DefaultClient, url, want)
+}
+
+func answersBy(client *http.Client, url string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -82,7 +86,7 @@ func answers(url string, want int) func(context.Context) error {
 			return err
 		}
 		req.Close = true
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ const bigLayer = 1 << 30
 func testBigLayer(t *testing.T, r clients.Registry) {
 	image := clients.NewBigImage(t, bigLayer)
 	// podman takes the layout's path for a name: it must be in lower case.
-	lower := filepath.Join(short(t), "layout")
+	lower := filepath.Join(clients.Short(t), "layout")
 	if err := os.Rename(image.Dir, lower); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func testBigLayer(t *testing.T, r clients.Registry) {
 		podman("rmi", "--all", "--force")
 	})
 	t.Run("Docker", func(t *testing.T) {
-		docker, archive := startDocker(t, r).Run, filepath.Join(t.TempDir(), "image.tar")
+		docker, archive := clients.Docker(t, r.Host, "").Run, filepath.Join(t.TempDir(), "image.tar")
 		repo, ref := ref("docker")
 		clients.Find(t, "skopeo").Run(t, "--insecure-policy", "copy", layout, "docker-archive:"+archive+":"+ref+":1")
 		docker(t, "load", "--input", archive)
@@ -80,7 +80,7 @@ func testBigLayer(t *testing.T, r clients.Registry) {
 		docker(t, "pull", ref+"@"+pushed.String())
 	})
 	t.Run("Containerd", func(t *testing.T) {
-		ctr, archive := startContainerd(t), filepath.Join(t.TempDir(), "image.tar")
+		ctr, archive := ctr(t), filepath.Join(t.TempDir(), "image.tar")
 		repo, ref := ref("containerd")
 		clients.Find(t, "skopeo").Run(t, "--insecure-policy", "copy", "--preserve-digests", layout, "oci-archive:"+archive+":"+ref+":1")
 		ctr("image", "import", "--snapshotter", "native", archive)

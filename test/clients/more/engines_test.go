@@ -1,48 +1,18 @@
 package more
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"holdfast/test/clients"
-	"holdfast/test/cluster"
 )
 
-// startDocker starts a docker engine that trusts the registry, and returns its client.
-func startDocker(t *testing.T, r clients.Registry) *clients.Program {
-	t.Helper()
-	dir := short(t)
-	socket := "unix://" + dir + "/docker.sock"
-	config, err := json.Marshal(map[string]any{
-		"insecure-registries": []string{r.Host}, "storage-driver": "vfs", "bridge": "none", "iptables": false, "ip-masq": false,
-		"data-root": dir + "/data", "exec-root": dir + "/exec", "pidfile": dir + "/docker.pid", "hosts": []string{socket},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir+"/daemon.json", config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	program := clients.Find(t, "docker", "DOCKER_HOST="+socket, "DOCKER_BUILDKIT=0")
-	daemon(t, "dockerd", func() error {
-		_, err := program.Try(t, "version")
-		return err
-	}, "--config-file", dir+"/daemon.json")
-	return program
-}
-
 func testDocker(t *testing.T, r clients.Registry) {
-	program := startDocker(t, r)
+	program := clients.Docker(t, r.Host, "")
 	docker := program.Run
 	repo := r.Repo("docker/app")
 	ref := r.Host + "/" + repo
@@ -63,28 +33,18 @@ func testDocker(t *testing.T, r clients.Registry) {
 	docker(t, "pull", ref+"@"+pushed.String())
 }
 
-// startContainerd starts containerd, and returns a function that runs ctr.
-func startContainerd(t *testing.T) func(args ...string) string {
+// ctr starts containerd, and returns a function that runs its client.
+func ctr(t *testing.T) func(args ...string) string {
 	t.Helper()
-	dir := short(t)
-	if err := os.WriteFile(dir+"/config.toml", fmt.Appendf(nil, "version = 2\nroot = %q\nstate = %q\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n[debug]\n  address = %q\n",
-		dir+"/root", dir+"/state", dir+"/c.sock", dir+"/t.sock", dir+"/d.sock"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	program := clients.Find(t, "ctr")
-	ctr := func(args ...string) string {
+	program := clients.Containerd(t)
+	return func(args ...string) string {
 		t.Helper()
-		return program.Run(t, append([]string{"--address", dir + "/c.sock"}, args...)...)
+		return program.Run(t, args...)
 	}
-	daemon(t, "containerd", func() error {
-		_, err := program.Try(t, "--address", dir+"/c.sock", "version")
-		return err
-	}, "--config", dir+"/config.toml")
-	return ctr
 }
 
 func testContainerd(t *testing.T, r clients.Registry) {
-	ctr := startContainerd(t)
+	ctr := ctr(t)
 	repo := r.Repo("containerd/app")
 	ref := r.Host + "/" + repo
 	image := push(t, r, repo)
@@ -95,69 +55,6 @@ func testContainerd(t *testing.T, r clients.Registry) {
 	ctr("image", "tag", ref+":1", ref+":2")
 	ctr("image", "push", "--plain-http", ref+":2")
 	r.Holds(t, repo, "2", image.Digest)
-}
-
-// daemon runs a program until the test ends and waits until ready is content.
-func daemon(t *testing.T, name string, ready func() error, args ...string) {
-	t.Helper()
-	path, err := cluster.Tool(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = syscall.Kill(cmd.Process.Pid, syscall.SIGTERM)
-		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
-		}
-		// What it started may outlive it; its group is all ours.
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-done
-		if text, err := os.ReadFile(out.Name()); err == nil && t.Failed() {
-			t.Logf("%s wrote:\n%s", name, text[max(0, len(text)-3000):])
-		}
-	})
-	for deadline := time.Now().Add(time.Minute); ; {
-		err := ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-done:
-			t.Fatalf("%s has ended at its start: %v", name, err)
-		case <-time.After(200 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready: %v", name, err)
-		}
-	}
-}
-
-// short returns a folder with a short path: the path of a socket has at most 107 bytes.
-func short(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "hf-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Log(err)
-		}
-	})
-	return dir
 }
 
 // digestIn reads a digest that a client wrote to a file.

@@ -42,7 +42,7 @@ func push(t *testing.T, r clients.Registry, repo string) clients.Image {
 // newPodman returns a function that runs podman, with a store of its own.
 func newPodman(t *testing.T) func(args ...string) string {
 	t.Helper()
-	store := short(t)
+	store := clients.Short(t)
 	program := clients.Find(t, "podman")
 	return func(args ...string) string {
 		t.Helper()
@@ -72,7 +72,7 @@ func testPodman(t *testing.T, r clients.Registry) {
 }
 
 func testBuildah(t *testing.T, r clients.Registry) {
-	store := short(t)
+	store := clients.Short(t)
 	program := clients.Find(t, "buildah")
 	buildah := func(args ...string) string {
 		t.Helper()
