@@ -1,6 +1,7 @@
 package logins
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ type client struct {
 	// uncertified says why it has no certificates of clients; empty: it has.
 	uncertified string
 	quick       bool // is in any run
+	outside     bool // takes every registry on a loopback address for an insecure one, to which it shows no certificate
 	signs       bool // its push writes something new each time, beside an image that must be there
 	// sit makes one with a home of its own, that is to push to one repository and pull from it.
 	sit func(s *seat) session
@@ -40,7 +42,7 @@ type session interface {
 }
 
 var all = []client{
-	{name: "docker", asks: true, sit: sitDocker},
+	{name: "docker", asks: true, outside: true, sit: sitDocker},
 	{name: "podman", asks: true, sit: sitPodman},
 	{name: "buildah", asks: true, sit: sitBuildah},
 	{name: "skopeo", asks: true, quick: true, sit: sitSkopeo},
@@ -453,7 +455,7 @@ func (c *docker) pull() error {
 	return c.try("pull", c.ref())
 }
 
-// ctr has no login: it is told the password with each command.
+// ctr has no login: it is told the password with each command. Where its hosts are it is told in a file.
 type ctr struct {
 	*seat
 	archive string
@@ -479,7 +481,15 @@ func (c *ctr) logout() error {
 }
 
 func (c *ctr) options() []string {
-	return append(c.flags("--plain-http", "--tlscacert", "--tlscert", "--tlskey"), c.user...)
+	if c.certs == "" {
+		return append([]string{"--plain-http"}, c.user...)
+	}
+	text := fmt.Sprintf("server = %q\n[host.%q]\nca = %q\n", "https://"+c.host, "https://"+c.host, c.file("ca.crt"))
+	if cert := c.file("client.cert"); cert != "" {
+		text += fmt.Sprintf("client = [[%q, %q]]\n", cert, c.file("client.key"))
+	}
+	c.write("hosts/"+c.host+"/hosts.toml", text)
+	return append([]string{"--hosts-dir", filepath.Join(c.Home, "hosts")}, c.user...)
 }
 
 func (c *ctr) push() error {

@@ -2,6 +2,8 @@ package logins
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -72,7 +74,10 @@ func (s *site) start(part map[string]any) {
 	}
 	if s.tls {
 		ca := certstest.New(s.t, "authority")
-		pair, front := ca.Server(), filepath.Join(s.dir, "front")
+		pair := ca.Issue(x509.Certificate{
+			Subject: pkix.Name{CommonName: "registry"}, DNSNames: []string{"registry"}, IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, elsewhereOnThisMachine(s.t)...),
+		})
+		front := filepath.Join(s.dir, "front")
 		if err := os.Mkdir(front, 0o700); err != nil {
 			s.t.Fatal(err)
 		}
@@ -84,6 +89,55 @@ func (s *site) start(part map[string]any) {
 		s.certificates(ca)
 	}
 	s.cluster = clustertest.Start(s.t, opt)
+}
+
+// elsewhereOnThisMachine are its addresses that are not of the loopback interface, at most one.
+func elsewhereOnThisMachine(t *testing.T) []net.IP {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			return []net.IP{n.IP}
+		}
+	}
+	return nil
+}
+
+// outside is another name of the site, at an address that is not of the loopback interface; "" where there is none. What comes there is handed on as it is.
+func (s *site) outside(t *testing.T) string {
+	t.Helper()
+	at := elsewhereOnThisMachine(t)
+	if len(at) == 0 {
+		return ""
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(at[0].String(), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			to, err := net.Dial("tcp", s.host)
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			hand := func(to, from net.Conn) {
+				_, _ = io.Copy(to, from) // what breaks off here breaks off for the client
+				_ = to.Close()
+			}
+			go hand(to, from)
+			go hand(from, to)
+		}
+	}()
+	return l.Addr().String()
 }
 
 // certificates makes a folder for whoever has a certificate, one for who has one of another authority, and one for who has none, each as podman likes it.

@@ -11,7 +11,7 @@ import (
 )
 
 // refused is what clients say of a registry that does not let them in: each in its own words, and none of them of one that does not answer.
-var refused = regexp.MustCompile(`(?i)unauthorized|\b401\b|\bdenied\b|authentication required|invalid username/password|basic credential not found|tls: |handshake failure|bad certificate|unknown authority`)
+var refused = regexp.MustCompile(`(?i)unauthorized|\b401\b|\bdenied\b|authentication required|invalid username/password|basic credential not found|no basic auth credentials|insufficient_scope|tls: |handshake failure|bad certificate|unknown authority`)
 
 // mustFail checks that a client was refused, and did not fail for another reason.
 func mustFail(err error) error {
@@ -87,7 +87,13 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 	if w.certificate && c.uncertified != "" {
 		return cell{reason: c.uncertified}
 	}
-	seat := &seat{t: t, host: site.host, repo: w.slug() + "/" + c.name, certs: site.pairs["none"]}
+	host := site.host
+	if w.certificate && c.outside {
+		if host = site.outside(t); host == "" {
+			return cell{reason: c.name + " shows no certificate to a registry on a loopback address, and this machine has no other"}
+		}
+	}
+	seat := &seat{t: t, host: host, repo: w.slug() + "/" + c.name, certs: site.pairs["none"]}
 	s := c.sit(seat)
 	step := func(what string, err error) bool {
 		t.Helper()
@@ -97,16 +103,16 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 		}
 		return err == nil
 	}
-	enter, leave := func(string) error { return nil }, s.logout
-	secret, spoilt := "good", "wrong" // whose certificate it is
+	enter, leave := func(secret string) error { return s.login(c.name, secret) }, s.logout
+	var secret, spoilt string
 	if w.certificate {
-		show := func(whose string) error {
+		enter = func(whose string) error {
 			seat.certs = site.pairs[whose]
 			return nil
 		}
-		enter, leave = show, func() error { return show("none") }
+		leave = func() error { return enter("none") }
+		secret, spoilt = "good", "wrong"
 	} else {
-		enter = func(secret string) error { return s.login(c.name, secret) }
 		secret = w.right(t, site, c.name)
 		spoilt = w.wrong(secret)
 	}
@@ -116,7 +122,7 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 		step("wrong login", fmt.Errorf("it was taken"))
 	}
 	if err == nil {
-		err = s.push()
+		err = s.pull()
 	}
 	step("wrong login", mustFail(err))
 
