@@ -53,6 +53,11 @@ clients: build ## every client, through HAProxy and three replicas: docker, podm
 	scripts/tools.sh clients
 	HOLDFAST_TEST_CLIENTS=1 go test -p 1 -count=1 -timeout 40m -v ./test/clients/...
 
+.PHONY: logins
+logins: build ## every client logs in in every way, through HAProxy and three replicas, and is refused where it should be; by hand, root, 5 minutes
+	scripts/tools.sh logins
+	HOLDFAST_TEST_LOGINS=full HOLDFAST_TEST_BINARY=$(CURDIR)/bin/holdfast go run ./test/cmd/withs3 -store versitygw -- go test -count=1 -timeout 40m -v ./test/clients/logins
+
 CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 

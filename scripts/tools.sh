@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|packages|observe|chart|kubernetes|lint|supply ...
+#   scripts/tools.sh test|cluster|clients|logins|packages|observe|chart|kubernetes|lint|supply ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -16,6 +16,7 @@ nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
 kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
+cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -77,7 +78,7 @@ oidc_provider() {
 	cp "$from/package-lock.json" "$to/.installed"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|ldap|openid|packages|observe|chart|kubernetes|lint|supply ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|packages|observe|chart|kubernetes|lint|supply ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -106,6 +107,10 @@ for set in "$@"; do
 		go_install "$regctl"
 		go_install "$helm"
 		;;
+	logins) # cosign alone takes some 25 minutes of one core, once
+		"$0" clients ldap openid
+		go_install "$cosign"
+		;;
 	observe)
 		apt_install curl prometheus # with promtool
 		go_install "$versitygw"
@@ -125,7 +130,7 @@ for set in "$@"; do
 	lint) go_install "$golangci" ;;
 	supply) go_install "$govulncheck" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, ldap, openid, packages, observe, chart, kubernetes, lint or supply" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, packages, observe, chart, kubernetes, lint or supply" >&2
 		exit 2
 		;;
 	esac

@@ -16,13 +16,18 @@ import (
 )
 
 // Docker starts a docker engine that trusts the registry at host, and returns its client. Where certs is not empty
-// the engine, and nobody else, sees that folder in place of /etc/docker/certs.d.
+// the engine, and nobody else, sees that folder in place of /etc/docker/certs.d, and trusts registries as it does by itself:
+// those on loopback addresses.
 func Docker(t *testing.T, host, certs string) *Program {
 	t.Helper()
 	dir := Short(t)
 	socket := "unix://" + dir + "/docker.sock"
+	insecure := []string{host}
+	if certs != "" {
+		insecure = nil // to those that it takes for insecure the engine shows no certificate
+	}
 	config, err := json.Marshal(map[string]any{
-		"insecure-registries": []string{host}, "storage-driver": "vfs", "bridge": "none", "iptables": false, "ip-masq": false,
+		"insecure-registries": insecure, "storage-driver": "vfs", "bridge": "none", "iptables": false, "ip-masq": false,
 		"data-root": dir + "/data", "exec-root": dir + "/exec", "pidfile": dir + "/docker.pid", "hosts": []string{socket},
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package logins
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -427,6 +429,19 @@ func (c *docker) show() error {
 func (c *docker) login(name, secret string) error {
 	return c.try("login", "-u", name, "-p", secret, c.host)
 }
+
+// forgets checks that a login keeps a refresh token, and no password.
+func (c *docker) forgets(name, secret string) error {
+	text, err := os.ReadFile(filepath.Join(c.Home, "config.json"))
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(text, []byte(base64.StdEncoding.EncodeToString([]byte(name+":"+secret)))) || !bytes.Contains(text, []byte("identitytoken")) {
+		return fmt.Errorf("docker keeps %s", text)
+	}
+	return nil
+}
+
 func (c *docker) logout() error { return c.try("logout", c.host) }
 func (c *docker) push() error {
 	if err := c.show(); err != nil {

@@ -75,7 +75,7 @@ func (s *site) start(part map[string]any) {
 	if s.tls {
 		ca := certstest.New(s.t, "authority")
 		pair := ca.Issue(x509.Certificate{
-			Subject: pkix.Name{CommonName: "registry"}, DNSNames: []string{"registry"}, IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, elsewhereOnThisMachine(s.t)...),
+			Subject: pkix.Name{CommonName: "registry"}, DNSNames: []string{"registry"}, IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, outer(s.t)...),
 		})
 		front := filepath.Join(s.dir, "front")
 		if err := os.Mkdir(front, 0o700); err != nil {
@@ -91,8 +91,8 @@ func (s *site) start(part map[string]any) {
 	s.cluster = clustertest.Start(s.t, opt)
 }
 
-// elsewhereOnThisMachine are its addresses that are not of the loopback interface, at most one.
-func elsewhereOnThisMachine(t *testing.T) []net.IP {
+// outer is an address of this machine that is not of the loopback interface; none, where there is none.
+func outer(t *testing.T) []net.IP {
 	t.Helper()
 	all, err := net.InterfaceAddrs()
 	if err != nil {
@@ -109,7 +109,7 @@ func elsewhereOnThisMachine(t *testing.T) []net.IP {
 // outside is another name of the site, at an address that is not of the loopback interface; "" where there is none. What comes there is handed on as it is.
 func (s *site) outside(t *testing.T) string {
 	t.Helper()
-	at := elsewhereOnThisMachine(t)
+	at := outer(t)
 	if len(at) == 0 {
 		return ""
 	}
@@ -168,7 +168,7 @@ func (s *site) htpasswd() string {
 		s.t.Fatal(err)
 	}
 	var text strings.Builder
-	for _, name := range s.people {
+	for _, name := range append([]string{guest}, s.people...) {
 		fmt.Fprintf(&text, "%s:%s\n", name, hash)
 	}
 	return certstest.Write(s.t, s.dir, "htpasswd", []byte(text.String()))

@@ -11,7 +11,7 @@ import (
 )
 
 // refused is what clients say of a registry that does not let them in: each in its own words, and none of them of one that does not answer.
-var refused = regexp.MustCompile(`(?i)unauthorized|\b401\b|\bdenied\b|authentication required|invalid username/password|basic credential not found|no basic auth credentials|insufficient_scope|tls: |handshake failure|bad certificate|unknown authority`)
+var refused = regexp.MustCompile(`(?i)unauthorized|\b401\b|\bdenied\b|authentication required|invalid username/password|basic credential not found|no basic auth credentials|insufficient_scope|\b403\b|forbidden|tls: |handshake failure|bad certificate|unknown authority`)
 
 // mustFail checks that a client was refused, and did not fail for another reason.
 func mustFail(err error) error {
@@ -40,7 +40,8 @@ func (c cell) String() string {
 	return "passed"
 }
 
-// TestLogins: each client logs in with a wrong secret and is refused, with the right one, pushes, pulls, logs out, may not push any more, and may pull where everybody may.
+// TestLogins: each client logs in with a wrong secret and is refused, with the right one, pushes, pulls, logs out, may not push any more, and may pull where everybody may;
+// who logs in and may only pull is refused a push.
 func TestLogins(t *testing.T) {
 	full := os.Getenv("HOLDFAST_TEST_LOGINS") == "full"
 	var some []client
@@ -121,7 +122,11 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 	if err == nil && c.asks && !w.certificate {
 		step("wrong login", fmt.Errorf("it was taken"))
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case w.anonymous: // to pull no secret is asked for
+		err = s.push()
+	default:
 		err = s.pull()
 	}
 	step("wrong login", mustFail(err))
@@ -129,23 +134,32 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 	if !step("login", enter(secret)) {
 		return got
 	}
+	if d, ok := s.(*docker); ok && w.refreshes {
+		step("refresh token", d.forgets(c.name, secret))
+	}
 	if step("push", s.push()) {
 		step("pull", s.pull())
 	}
 	if !step("logout", leave()) {
 		return got
 	}
-	if repo := seat.repo; c.signs {
-		step("push without", mustFail(s.push()))
-	} else { // elsewhere: a client that finds that all is there already pushes nothing
-		seat.repo += "-elsewhere"
-		step("push without", mustFail(s.push()))
-		seat.repo = repo
+	again := func() error { // elsewhere: a client that finds that all is there already pushes nothing
+		if !c.signs {
+			repo := seat.repo
+			defer func() { seat.repo = repo }()
+			seat.repo += "-elsewhere"
+		}
+		return s.push()
 	}
+	step("push without", mustFail(again()))
 	if w.anonymous {
 		step("pull without", s.pull())
 	} else {
 		step("pull without", mustFail(s.pull()))
+	}
+	if w.guests && step("guest's login", s.login(guest, password)) {
+		step("guest's pull", s.pull())
+		step("guest's push", mustFail(again()))
 	}
 	return got
 }

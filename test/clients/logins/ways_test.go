@@ -22,6 +22,10 @@ type way struct {
 	spoilt func(secret string) string
 	// anonymous: who does not log in may pull.
 	anonymous bool
+	// guests may log in too, and pull.
+	guests bool
+	// refreshes: who logs in by the token endpoint may keep a refresh token in place of the secret.
+	refreshes bool
 	// certificate: who one is says a certificate, and there is no password.
 	certificate bool
 }
@@ -29,16 +33,14 @@ type way struct {
 type object = map[string]any
 
 var ways = []way{
-	{name: "password", http: func(s *site) object {
-		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}}
+	{name: "password", guests: true, http: func(s *site) object {
+		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}, "accessControl": s.rules()}
 	}},
-	{name: "token endpoint", http: func(s *site) object {
+	{name: "token endpoint", refreshes: true, http: func(s *site) object {
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "token": object{}}}
 	}},
-	{name: "anonymous pull", anonymous: true, http: func(s *site) object {
-		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}, "accessControl": object{"repositories": object{"**": object{
-			"anonymousPolicy": []string{"read"}, "defaultPolicy": []string{"read", "create", "update", "delete"},
-		}}}}
+	{name: "anonymous pull", anonymous: true, guests: true, refreshes: true, http: func(s *site) object {
+		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}, "accessControl": s.rules("read")}
 	}},
 	{name: "API key", spoilt: another, http: func(s *site) object {
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "apikey": true}}
@@ -84,6 +86,17 @@ var ways = []way{
 			"bindDN": slapd.SearcherDN, "bindPassword": slapd.SearcherPass,
 		}}}
 	}},
+}
+
+// guest is somebody who may only pull.
+const guest = "guest"
+
+// rules let people do everything, guests pull, and everybody do what is said.
+func (s *site) rules(everybody ...string) object {
+	return object{"repositories": object{"**": object{
+		"anonymousPolicy": everybody, "defaultPolicy": []string{"read"},
+		"policies": []object{{"users": s.people, "actions": []string{"read", "create", "update", "delete"}}},
+	}}}
 }
 
 func openID(s *site) object {
