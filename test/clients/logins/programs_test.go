@@ -100,7 +100,7 @@ func (s *seat) find(name string, env ...string) {
 	s.Program = clients.Find(s.t, name, env...)
 	auth := filepath.Join(s.Home, "auth.json") // podman and its like want it to be there
 	s.write("auth.json", "{}")
-	s.Program = s.Program.WithEnv("REGISTRY_AUTH_FILE=" + auth)
+	s.Program = s.WithEnv("REGISTRY_AUTH_FILE=" + auth)
 }
 
 // write writes a file into the client's home.
