@@ -19,9 +19,11 @@ type client struct {
 	asks bool
 	// uncertified says why it has no certificates of clients; empty: it has.
 	uncertified string
-	quick       bool // is in any run
-	outside     bool // takes every registry on a loopback address for an insecure one, to which it shows no certificate
-	signs       bool // its push writes something new each time, beside an image that must be there
+	// eager: shows the secret that it keeps where it could do without.
+	eager   bool
+	quick   bool // is in any run
+	outside bool // takes every registry on a loopback address for an insecure one, to which it shows no certificate
+	signs   bool // its push writes something new each time, beside an image that must be there
 	// sit makes one with a home of its own, that is to push to one repository and pull from it.
 	sit func(s *seat) session
 }
@@ -48,11 +50,11 @@ var all = []client{
 	{name: "podman", asks: true, sit: sitPodman},
 	{name: "buildah", asks: true, sit: sitBuildah},
 	{name: "skopeo", asks: true, quick: true, sit: sitSkopeo},
-	{name: "crane", quick: true, uncertified: "crane has no option for a client's certificate", sit: sitCrane},
+	{name: "crane", quick: true, eager: true, uncertified: "crane has no option for a client's certificate", sit: sitCrane},
 	{name: "oras", asks: true, quick: true, sit: sitOras},
 	{name: "regctl", asks: true, sit: sitRegctl},
 	{name: "helm", asks: true, sit: sitHelm},
-	{name: "cosign", signs: true, sit: sitCosign},
+	{name: "cosign", eager: true, signs: true, sit: sitCosign},
 	{name: "ctr", sit: sitCtr},
 }
 
@@ -288,14 +290,15 @@ func (c *helm) pull() error {
 // cosign signs an image that oras has pushed, and verifies the signature.
 type cosign struct {
 	*seat
-	oras *oras
+	oras   *oras
+	pushes []string // the name and the secret that oras pushes with
 }
 
 func sitCosign(s *seat) session {
 	s.find("cosign", "COSIGN_PASSWORD=")
 	s.Run(s.t, "generate-key-pair")
 	with := *s
-	return &cosign{s, sitOras(&with).(*oras)}
+	return &cosign{seat: s, oras: sitOras(&with).(*oras)}
 }
 
 func (c *cosign) options() []string {
@@ -306,22 +309,27 @@ func (c *cosign) options() []string {
 }
 
 func (c *cosign) login(name, secret string) error {
-	if err := c.try("login", "-u", name, "-p", secret, c.host); err != nil {
-		return err
-	}
-	return c.oras.login(name, secret)
+	c.pushes = []string{name, secret}
+	return c.try("login", "-u", name, "-p", secret, c.host)
 }
 
-// logout is oras's: cosign has none.
+// logout is another client's: cosign has none.
 func (c *cosign) logout() error {
 	c.write("config.json", "{}")
+	c.pushes = nil
 	return c.oras.logout()
 }
 
 func (c *cosign) push() error {
 	c.oras.certs = c.certs
-	// Who may not push has an image to sign nevertheless: that which is there already.
-	pushed := c.oras.push()
+	var pushed error
+	if c.pushes != nil {
+		pushed = c.oras.login(c.pushes[0], c.pushes[1])
+	}
+	if pushed == nil {
+		pushed = c.oras.push()
+	}
+	// Where oras may not push there is an image nevertheless, of before; it is cosign that is asked.
 	err := c.try(append([]string{"sign", "-y", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", c.ref()}, c.options()...)...)
 	if err == nil {
 		return pushed

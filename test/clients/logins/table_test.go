@@ -154,6 +154,9 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 	step("push without", mustFail(again()))
 	if w.anonymous {
 		step("pull without", s.pull())
+		if c.eager && step("wrong login, kept", s.login(c.name, spoilt)) { // who is wrong is not taken for nobody
+			step("pull with the wrong", mustFail(s.pull()))
+		}
 	} else {
 		step("pull without", mustFail(s.pull()))
 	}
