@@ -35,6 +35,7 @@ type site struct {
 	dir      string
 	host     string // HAProxy's
 	base     string // its URL
+	front    string // what clients are told instead; empty: host
 	people   []string
 	cluster  *cluster.Cluster
 	provider *provider.Server

@@ -1,6 +1,7 @@
 package logins
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -51,7 +52,7 @@ func TestLogins(t *testing.T) {
 			some, people = append(some, c), append(people, c.name)
 		}
 	}
-	tried, cells := []string{"client"}, map[string][]cell{}
+	tried, cells := []string{"client"}, map[string]cell{} // by client and way
 	for i, w := range ways {
 		if !full && i >= 3 {
 			break
@@ -60,7 +61,7 @@ func TestLogins(t *testing.T) {
 		t.Run(w.slug(), func(t *testing.T) {
 			site := w.at(t, people)
 			for _, c := range some {
-				t.Run(c.name, func(t *testing.T) { cells[c.name] = append(cells[c.name], c.visit(t, site, w)) })
+				t.Run(c.name, func(t *testing.T) { cells[c.name+" "+w.name] = c.visit(t, site, w) })
 			}
 		})
 	}
@@ -71,7 +72,12 @@ func TestLogins(t *testing.T) {
 	var reasons []string
 	for _, c := range some {
 		of := []string{c.name}
-		for _, cell := range cells[c.name] {
+		for _, way := range tried[1:] {
+			cell, visited := cells[c.name+" "+way]
+			if !visited {
+				of = append(of, "-")
+				continue
+			}
 			of = append(of, cell.String())
 			if cell.reason != "" && !slices.Contains(reasons, cell.reason) {
 				reasons = append(reasons, cell.reason)
@@ -88,7 +94,7 @@ func (c client) visit(t *testing.T, site *site, w way) (got cell) {
 	if w.certificate && c.uncertified != "" {
 		return cell{reason: c.uncertified}
 	}
-	host := site.host
+	host := cmp.Or(site.front, site.host)
 	if w.certificate && c.outside {
 		if host = site.outside(t); host == "" {
 			return cell{reason: c.name + " shows no certificate to a registry on a loopback address, and this machine has no other"}

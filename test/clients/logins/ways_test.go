@@ -67,6 +67,10 @@ var ways = []way{
 		made, _ := key(t, s.base, cookies(t, b, s.base)...)
 		return made
 	}},
+	{name: "token server", http: func(s *site) object {
+		realm, key := s.tokenServer("registry.example")
+		return object{"auth": object{"bearer": object{"realm": realm, "service": "registry.example", "cert": key}}}
+	}},
 	{name: "LDAP", http: func(s *site) object {
 		var people []slapd.Person
 		for _, name := range s.people {
