@@ -36,7 +36,7 @@ type Options struct {
 	HAProxyConfig string
 	// HAProxyCerts is the folder of the certificates that HAProxyConfig has in /etc/haproxy/certs.
 	HAProxyCerts string
-	// Trust is given where Edit has the replicas speak TLS: the authorities of their certificate. HAProxyConfig lets TLS through then.
+	// Trust is given where Edit has the replicas speak TLS: the authorities of their certificate. HAProxyConfig lets TLS through then, or speaks it on both sides.
 	Trust *x509.CertPool
 
 	// Front returns the S3 base URL that replica n uses for the gateway at s3: that of a proxy

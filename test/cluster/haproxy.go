@@ -80,7 +80,8 @@ func loopback(config, socket string, port int, replicas []int) string {
 				at = fmt.Sprintf("unix@%s.%d", socket, binds)
 			}
 			binds++
-			fmt.Fprintf(&out, "%sbind %s\n", indent, at)
+			_, options, _ := strings.Cut(rest, " ") // those of TLS
+			fmt.Fprintf(&out, "%s%s\n", indent, strings.TrimSpace("bind "+at+" "+options))
 		case word == "server":
 			if first := strings.Fields(rest); !served && len(first) >= 2 {
 				name := strings.TrimRight(first[0], "0123456789")

@@ -137,6 +137,9 @@ type crane struct {
 
 func sitCrane(s *seat) session {
 	s.find("crane")
+	if ca := s.file("ca.crt"); ca != "" {
+		s.Program = s.WithEnv("SSL_CERT_FILE=" + ca)
+	}
 	return &crane{s, s.layout()}
 }
 
@@ -144,10 +147,10 @@ func (c *crane) login(name, secret string) error {
 	return c.try("auth", "login", "-u", name, "-p", secret, c.host)
 }
 func (c *crane) logout() error { return c.try("auth", "logout", c.host) }
-func (c *crane) push() error   { return c.try("push", "--insecure", c.image.Dir, c.ref()) }
+func (c *crane) push() error   { return c.try("push", c.image.Dir, c.ref()) }
 func (c *crane) pull() error {
 	dir := filepath.Join(c.t.TempDir(), "pulled")
-	if err := c.try("pull", "--insecure", "--format", "oci", c.ref(), dir); err != nil {
+	if err := c.try("pull", "--format", "oci", c.ref(), dir); err != nil {
 		return err
 	}
 	clients.Pulled(c.t, dir, c.image.Digest)

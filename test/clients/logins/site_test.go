@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,9 +40,15 @@ type site struct {
 	people   []string
 	cluster  *cluster.Cluster
 	provider *provider.Server
-	tls      bool              // the replicas speak TLS, and HAProxy lets it through
+	tls      string            // the file for HAProxy where the replicas speak TLS; empty: they do not
 	pairs    map[string]string // folders of certificates, by whose they are; none without TLS
 }
+
+// HAProxy's files for replicas that speak TLS.
+const (
+	through = "haproxy-passthrough.cfg" // it does not look into it
+	between = "haproxy-tls.cfg"         // it speaks TLS with both sides
+)
 
 // newSite chooses where a site will be. Nothing runs yet.
 func newSite(t *testing.T, people []string) *site {
@@ -73,7 +80,7 @@ func (s *site) start(part map[string]any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if s.tls {
+	if s.tls != "" {
 		ca := certstest.New(s.t, "authority")
 		pair := ca.Issue(x509.Certificate{
 			Subject: pkix.Name{CommonName: "registry"}, DNSNames: []string{"registry"}, IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, outer(s.t)...),
@@ -84,8 +91,9 @@ func (s *site) start(part map[string]any) {
 		}
 		authorities := certstest.Write(s.t, front, "ca.pem", ca.PEM())
 		part["tls"] = map[string]any{"cert": certstest.Write(s.t, s.dir, "cert.pem", pair.Cert), "key": certstest.Write(s.t, s.dir, "key.pem", pair.Key), "cacert": authorities}
-		part["proxyProtocol"] = true
-		opt.HAProxyConfig, opt.HAProxyCerts, opt.Trust = "../../../deploy/haproxy/haproxy-passthrough.cfg", front, ca.Pool()
+		certstest.Write(s.t, front, "registry.pem", slices.Concat(pair.Cert, pair.Key))
+		part["proxyProtocol"] = s.tls == through
+		opt.HAProxyConfig, opt.HAProxyCerts, opt.Trust = "../../../deploy/haproxy/"+s.tls, front, ca.Pool()
 		s.base = "https://" + s.host
 		s.certificates(ca)
 	}

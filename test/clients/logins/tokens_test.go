@@ -2,7 +2,9 @@ package logins
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -14,6 +16,14 @@ func TestTokens(t *testing.T) {
 	s.start(object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "token": object{}, "bearer": object{"oidc": []object{{
 		"issuer": s.provider.Issuer, "audiences": []string{clientID}, "claimMapping": object{"username": "'job-' + claims.sub"},
 	}}}}})
+	// A balancer that ends TLS says so, and clients are sent on by https: some go nowhere else from there, and with the others a password would travel in the clear.
+	for _, proto := range []string{"http", "https"} {
+		replica := s.cluster.Replicas[1]
+		want := `Bearer realm="` + proto + "://" + strings.TrimPrefix(replica, "http://") + `/auth/token"`
+		if got := ask(t, http.MethodGet, replica+"/v2/", "", "X-Forwarded-Proto", proto).header.Get("WWW-Authenticate"); !strings.HasPrefix(got, want) {
+			t.Errorf("behind %s the challenge is %s, want %s", proto, got, want)
+		}
+	}
 	identity := s.idToken(t, "alice")
 	_, refresh := tokens(t, s.base, "alice")
 	seatOf := func(t *testing.T, client string) *seat { return &seat{t: t, host: s.host, repo: "tokens/" + client} }

@@ -39,6 +39,10 @@ var ways = []way{
 	{name: "token endpoint", refreshes: true, http: func(s *site) object {
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "token": object{}}}
 	}},
+	{name: "tokens, TLS", refreshes: true, http: func(s *site) object {
+		s.tls = between
+		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "token": object{}}}
+	}},
 	{name: "anonymous pull", anonymous: true, guests: true, refreshes: true, http: func(s *site) object {
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}, "accessControl": s.rules("read")}
 	}},
@@ -49,7 +53,7 @@ var ways = []way{
 		return made
 	}},
 	{name: "certificate", certificate: true, http: func(s *site) object {
-		s.tls = true
+		s.tls = through
 		return object{"auth": object{"mtls": object{"identityAttributes": []string{"CommonName"}}}}
 	}},
 	{name: "OIDC token", spoilt: another, http: func(s *site) object {
