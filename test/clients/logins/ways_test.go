@@ -39,12 +39,12 @@ var ways = []way{
 	{name: "token endpoint", refreshes: true, http: func(s *site) object {
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "token": object{}}}
 	}},
+	{name: "anonymous pull", anonymous: true, guests: true, refreshes: true, http: func(s *site) object {
+		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}, "accessControl": s.rules("read")}
+	}},
 	{name: "tokens, TLS", refreshes: true, http: func(s *site) object {
 		s.tls = between
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "token": object{}}}
-	}},
-	{name: "anonymous pull", anonymous: true, guests: true, refreshes: true, http: func(s *site) object {
-		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}}, "accessControl": s.rules("read")}
 	}},
 	{name: "API key", spoilt: another, http: func(s *site) object {
 		return object{"auth": object{"htpasswd": object{"path": s.htpasswd()}, "apikey": true}}
