@@ -52,31 +52,31 @@ type attempt struct {
 	turn <-chan struct{}
 }
 
-// begin takes an attempt for a name, "" for none, from an address.
+// begin takes an attempt for a name, "" for none, from an address. An address that may not try now leaves no name behind: it could push those out that are being guessed at.
 func (f *Failures) begin(name string, from netip.Addr) attempt {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	taken := []*bucket{f.filled("address "+addressOf(from), f.share(failuresPerAddress), now)}
-	if name != "" {
-		taken = append(taken, f.filled("name "+name, f.share(failuresPerName), now))
-	}
-	var wait time.Duration
-	busy := false
-	for i, b := range taken {
-		if most := f.share([]int{failuresPerAddress, failuresPerName}[i]); b.left < 1 {
-			wait = max(wait, time.Duration((1-b.left)/most*float64(failureWindow)))
+	var taken []*bucket
+	for _, bound := range []struct {
+		key string
+		all int
+	}{{"address " + addressOf(from), failuresPerAddress}, {"name " + name, failuresPerName}} {
+		if bound.key == "name " {
+			continue
 		}
-		busy = busy || b.left < float64(b.tries+1)
-	}
-	switch {
-	case wait > 0:
-		return attempt{wait: wait}
-	case busy:
-		if f.changed == nil {
-			f.changed = make(chan struct{})
+		most := f.share(bound.all)
+		b := f.filled(bound.key, most, now)
+		switch {
+		case b.left < 1:
+			return attempt{wait: time.Duration((1 - b.left) / most * float64(failureWindow))}
+		case b.left < float64(b.tries+1):
+			if f.changed == nil {
+				f.changed = make(chan struct{})
+			}
+			return attempt{turn: f.changed}
 		}
-		return attempt{turn: f.changed}
+		taken = append(taken, b)
 	}
 	for _, b := range taken {
 		b.tries++

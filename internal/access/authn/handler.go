@@ -143,17 +143,30 @@ func (h *Handler) basic(ctx context.Context, req *access.Request, text string) (
 		return id, "", fmt.Errorf("%w: not in base64", ErrWrong)
 	}
 	name, password, found := strings.Cut(string(raw), ":")
-	if !found || name == "" || password == "" || len(name) > maxNameBytes || !utf8.Valid(raw) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) ||
-		strings.Contains(password, "\x00") {
+	if !found {
 		return id, "", fmt.Errorf("%w: no name and password", ErrWrong)
+	}
+	if !fit(name, password) {
+		return id, "", errUnfit
 	}
 	id, err = h.CheckPassword(ctx, req, name, password)
 	return id, name, err
 }
 
+var errUnfit = fmt.Errorf("%w: the name or the password is empty, too long, or not text", ErrWrong)
+
+// fit reports whether a name and a password can be anybody's: what is longer would be remembered with the failures.
+func fit(name, password string) bool {
+	return name != "" && len(name) <= maxNameBytes && utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) &&
+		password != "" && len(password) <= maxPasswordBytes && utf8.ValidString(password) && !strings.Contains(password, "\x00")
+}
+
 // CheckPassword asks the ways of authentication by password, within the bound of failures. It is what the token endpoint asks too. Errors: ErrWrong, too
 // many failures (Refuse knows it), and those of a backend.
 func (h *Handler) CheckPassword(ctx context.Context, req *access.Request, name, password string) (access.Identity, error) {
+	if !fit(name, password) {
+		return access.Identity{}, errUnfit
+	}
 	known := func() (access.Identity, bool) {
 		for _, way := range h.cfg.Passwords {
 			k, ok := way.(interface {
@@ -191,11 +204,12 @@ func (h *Handler) CheckPassword(ctx context.Context, req *access.Request, name, 
 	}
 }
 
-// counted asks, and counts a failure.
+// counted asks, and counts a failure. It does so to its end when the client leaves, who might else guess on: what is right is answered soon, and whoever has waited
+// for longer knows that it was wrong. Each way bounds the time that it takes.
 func (h *Handler) counted(ctx context.Context, try attempt, name, password string) (id access.Identity, err error) {
 	err = ErrWrong // when it panics
 	defer func() { try.end(errors.Is(err, ErrWrong)) }()
-	return h.ask(ctx, name, password)
+	return h.ask(context.WithoutCancel(ctx), name, password)
 }
 
 // ask asks one way after the other.

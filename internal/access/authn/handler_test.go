@@ -216,6 +216,61 @@ func TestBruteForce(t *testing.T) {
 	})
 }
 
+// TestBruteForceByLeaving: who leaves before he is told has failed all the same, whatever time the refusal takes.
+func TestBruteForceByLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(func(c *Config) { c.Passwords = []Passwords{slow{}} })
+		var all sync.WaitGroup
+		for i := range failuresPerName {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, _ = h.CheckPassword(ctx, &access.Request{Client: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}, "ann", "b")
+			})
+		}
+		all.Wait()
+		_, err := h.CheckPassword(t.Context(), &access.Request{Client: netip.MustParseAddr("198.51.100.1")}, "ann", "c")
+		if _, limited := Limited(err); !limited {
+			t.Errorf("after %d attempts that were broken off: %v, want that there were too many", failuresPerName, err)
+		}
+	})
+}
+
+// slow knows nobody, which it says after two seconds.
+type slow struct{}
+
+func (slow) Check(ctx context.Context, _, _ string) (access.Identity, error) {
+	select {
+	case <-time.After(2 * time.Second):
+		return access.Identity{}, ErrWrong
+	case <-ctx.Done():
+		return access.Identity{}, ctx.Err()
+	}
+}
+
+// TestFailuresAreFewBytes: names that nobody can have are not remembered, whoever asks, and an address that has failed too often adds none: it could fill the
+// memory, and push out the name that others guess at.
+func TestFailuresAreFewBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(nil)
+		from := &access.Request{Client: netip.MustParseAddr("192.0.2.1")}
+		for _, c := range [][2]string{{strings.Repeat("a", maxNameBytes+1), "x"}, {"", "x"}, {"a\n", "x"}, {"a\xff", "x"}, {"a", ""}, {"a", strings.Repeat("x", maxPasswordBytes+1)}, {"a", "\x00"}} {
+			if _, err := h.CheckPassword(t.Context(), from, c[0], c[1]); !errors.Is(err, ErrWrong) {
+				t.Errorf("%.20q %.20q: %v", c[0], c[1], err)
+			}
+		}
+		if n := h.cfg.Failures.seen.Len(); n != 0 || h.people.checks.Load() != 0 {
+			t.Errorf("%d are remembered, %d were asked for", n, h.people.checks.Load())
+		}
+		for i := range 10 * failuresPerAddress {
+			_, _ = h.CheckPassword(t.Context(), from, fmt.Sprintf("n%d", i), "x")
+		}
+		if n := h.cfg.Failures.seen.Len(); n > 2*failuresPerAddress { // an attempt more every two seconds
+			t.Errorf("an address that may fail %d times a minute has left %d names", failuresPerAddress, n)
+		}
+	})
+}
+
 // TestManyAtOnce: a client's first fifty requests, with the right password, wait for each other and are all served; and no more are checked at once than may fail.
 func TestManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
