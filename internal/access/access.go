@@ -59,6 +59,8 @@ type Limits struct {
 	Repositories []Limit
 	// Catalog allows to list repositories: only those that may be read are listed.
 	Catalog bool
+	// CatalogByRules says that it is a list of all that the rules let the holder read, and not of Repositories alone.
+	CatalogByRules bool
 	// Rules says that Repositories is all that is decided by: they are a token server's decisions, and no rules of ours are asked.
 	Rules bool
 }

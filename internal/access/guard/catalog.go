@@ -27,7 +27,13 @@ func (g *guard) Repositories(ctx context.Context, last string, n int) (registry.
 	}
 	rules := g.rules()
 	var out registry.Page[oci.Repository]
-	if !rules.Lists(r) {
+	lists := rules.Lists(r)
+	if l := r.Identity.Limits; lists && l != nil && l.CatalogByRules {
+		whole := *r
+		whole.Identity.Limits = nil
+		r, lists = &whole, rules.Lists(&whole)
+	}
+	if !lists {
 		return out, refuse(r, policy.Decision{By: policy.Credentials, Policy: -1, Message: "these credentials do not reach the list of repositories"}, access.Read, "", r.Identity.Way == access.Token || r.Identity.Limits != nil && r.Identity.Limits.Rules)
 	}
 	prefixes, size := rules.Prefixes(r), min(n+1, catalogPage)

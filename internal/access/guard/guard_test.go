@@ -11,12 +11,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"holdfast/internal/access"
 	"holdfast/internal/access/policy"
+	"holdfast/internal/access/scope"
 	datamem "holdfast/internal/data/mem"
 	"holdfast/internal/oci"
 	"holdfast/internal/record"
@@ -355,6 +357,21 @@ func TestCatalog(t *testing.T) {
 		t.Errorf("admin sees %d", len(got))
 	}
 	limited := access.With(t.Context(), &access.Request{Identity: access.Identity{Name: "admin", Way: access.Token, Limits: &access.Limits{}}})
+	for who, want := range map[string][]oci.Repository{"bob": append([]oci.Repository{"acme/priv"}, pub...), "": pub} {
+		id := access.From(as(t.Context(), who)).Identity
+		id.Limits = scope.Limits([]scope.Access{{Type: scope.Registry, Name: scope.Catalog, Actions: []string{scope.All}}}, false, time.Now())
+		if id.Name != "" {
+			id.Way = access.Token
+		}
+		page, err := g.Repositories(access.With(t.Context(), &access.Request{Identity: id}), "", 100)
+		if diff := cmp.Diff(want, page.Names); diff != "" || err != nil {
+			t.Errorf("%q by a token for the catalog: %v\n%s", who, err, diff)
+		}
+		id.Limits = &access.Limits{Catalog: true, Repositories: []access.Limit{{Name: "pub/p00", Actions: []access.Action{access.Read}}}}
+		if page, err = g.Repositories(access.With(t.Context(), &access.Request{Identity: id}), "", 100); err != nil || !slices.Equal(page.Names, pub[:1]) {
+			t.Errorf("%q by a key with scopes: %v, %v", who, page.Names, err)
+		}
+	}
 	_, err := g.Repositories(limited, "", 10)
 	h.wantCode("a token without the catalog", oci.Unauthorized, err)
 	limited = access.With(t.Context(), &access.Request{Identity: access.Identity{Name: "admin", Way: access.APIKey, Limits: &access.Limits{}}})

@@ -156,7 +156,7 @@ func Limits(all []Access, rules bool, now time.Time) *access.Limits {
 			continue
 		}
 		if a.Type == Registry && a.Name == Catalog && slices.Contains(a.Actions, All) {
-			l.Catalog = true
+			l.Catalog, l.CatalogByRules = true, !rules
 			continue
 		}
 		repo, err := oci.ParseRepository(a.Name)

@@ -217,7 +217,7 @@ func (i *Issuer) allowed(r *http.Request, id access.Identity, asked []scope.Acce
 	var out []scope.Access
 	for _, a := range asked {
 		if a.Type == scope.Registry {
-			if id.Limits == nil || id.Limits.Catalog {
+			if id.Limits == nil { // a token does not hold which repositories a key with scopes lists: show the key itself
 				out = append(out, a)
 			}
 			continue
