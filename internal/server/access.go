@@ -61,6 +61,7 @@ func (s *Server) openDoor(ctx context.Context, cfg Config, root *store) error {
 	}
 	if old := s.door.Swap(d); old != nil {
 		old.end()
+		s.badFile.Store(false) // of the one before; that of this one was good a moment ago
 	}
 	return nil
 }
@@ -219,12 +220,14 @@ func loginEnds(l http.Handler) []endpoint {
 // newDoor builds the door of a configuration. root is the store that holds what it keeps; before the stores are open there is none: then nothing is served, and only
 // what is wrong with the configuration comes out. Errors: ErrRefused.
 func (s *Server) newDoor(cfg Config, root *store) (*door, error) {
-	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given
+	// A listener that asks for certificates goes on with it when the file has no TLS any more: see Edge.merged.
+	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given || cfg.Edge.TLS.CA != ""
 	rules, err := policy.New(cfg.Rules)
 	if err != nil {
 		return nil, fmt.Errorf("%w: http.accessControl: %w", ErrRefused, err)
 	}
 	b := &builder{s: s, cfg: cfg, root: root, d: &door{rules: rules, closed: cfg.Rules.Authenticates}}
+	b.standings = authn.Standings{b.configured()}
 	b.authn = authn.Config{
 		Open: !cfg.Rules.Authenticates, FailDelay: cfg.Auth.FailDelay, Failures: s.failures, Client: clientOf, Seen: s.seen,
 		Refuse: func(w http.ResponseWriter, r *http.Request, status int, e *oci.Error) {

@@ -59,6 +59,19 @@ func (b *builder) now() time.Time {
 	return b.root.records.Now()
 }
 
+// configured are the ways by which somebody may have been found who shows a key or a token now.
+func (b *builder) configured() authn.Configured {
+	ways := authn.Configured{access.APIKey} // a token that was given for a key: the key's maker is asked for
+	for way, given := range map[access.Way]bool{
+		access.Htpasswd: b.cfg.Auth.Htpasswd != "", access.LDAP: b.cfg.Auth.LDAP != nil, access.Login: b.cfg.Auth.OpenID != nil, access.Certificate: b.cfg.Edge.TLS.CA != "",
+	} {
+		if given {
+			ways = append(ways, way)
+		}
+	}
+	return ways
+}
+
 func (b *builder) revoked() *revoke.List {
 	if b.root == nil {
 		return nil
@@ -270,8 +283,13 @@ func (b *builder) tokens() error {
 	name := cmp.Or(auth.Token.Service, service)
 	cfg := issue.Config{
 		Service: name, Secret: b.root.registry, Now: b.now, Revoked: covers{b.revoked()}, FailDelay: auth.FailDelay, Exchange: b.exchange, Log: b.s.log,
+		Standing: b.standings,
 		Check: func(ctx context.Context, r *access.Request, name, password string) (access.Identity, error) {
-			return b.d.authn.CheckPassword(ctx, r, name, password)
+			id, err := b.d.authn.CheckPassword(ctx, r, name, password)
+			who := *r
+			who.Identity = id
+			b.s.seen(ctx, &who, name, err) // as the door does, which nobody passes on the way to the endpoint
+			return id, err
 		},
 		Allowed: func(r *access.Request, repo oci.Repository, a access.Action) bool {
 			return b.s.rules().Decide(r, policy.Ask{Action: a, Repository: repo}).Allowed
@@ -284,9 +302,6 @@ func (b *builder) tokens() error {
 			}
 			audit.Tell(r.Context(), audit.Event{What: what, Outcome: audit.Done, Target: scope, User: id.Name, Way: id.Way})
 		},
-	}
-	if len(b.standings) > 0 {
-		cfg.Standing = b.standings
 	}
 	if b.apikeys != nil {
 		cfg.Keys = b.apikeys

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"slices"
 
 	"holdfast/internal/access"
 )
@@ -22,6 +23,20 @@ func (s FileStanding) Stands(_ context.Context, id access.Identity, fingerprint 
 		return id, nil
 	}
 	if now := s.File.Fingerprint(id.Name); now == "" || fingerprint != "" && fingerprint != now {
+		return access.Identity{}, ErrWrong
+	}
+	return id, nil
+}
+
+// Configured is the Standing of the ways that the configuration has: whom another one found, before it was taken out, stands no more.
+type Configured []access.Way
+
+// Fingerprint implements Standing.
+func (Configured) Fingerprint(context.Context, string) (string, error) { return "", nil }
+
+// Stands implements Standing.
+func (c Configured) Stands(_ context.Context, id access.Identity, _ string) (access.Identity, error) {
+	if !slices.Contains(c, id.Way) {
 		return access.Identity{}, ErrWrong
 	}
 	return id, nil

@@ -75,6 +75,9 @@ func (l *Logins) Session(r *http.Request) (access.Identity, error) {
 	if err != nil {
 		return access.Identity{}, err
 	}
+	if l.providers[s.Head.Provider] == nil {
+		return access.Identity{}, fmt.Errorf("login: the session is of a provider that is not configured any more: %w", authn.ErrWrong)
+	}
 	if l.cfg.Revoked != nil {
 		revoked, err := l.cfg.Revoked(r.Context(), s.Head.Name, s.Head.Since)
 		if err != nil {
