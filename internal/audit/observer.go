@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"holdfast/internal/access"
 	"holdfast/internal/observe/request"
 	"holdfast/internal/oci"
 )
@@ -15,11 +16,11 @@ import (
 // Begin implements request.Observer. The line is written when the request was served, and before the last byte of a short answer is sent: such an
 // answer leaves the process after that.
 func (l *Log) Begin(ctx context.Context, req *request.Request, r *http.Request) (context.Context, func(request.Outcome)) {
-	if l == nil || req.Quiet {
+	shown := credentials(r)
+	if l == nil || req.Quiet && !shown { // with credentials somebody may guess, wherever he does
 		return ctx, func(request.Outcome) {}
 	}
 	n := &notes{log: l, agent: r.UserAgent(), peer: host(r.RemoteAddr)}
-	shown := credentials(r)
 	ctx = context.WithValue(ctx, key{}, n)
 	return ctx, func(o request.Outcome) {
 		if worth(r.Method, &o, shown) {
@@ -55,6 +56,10 @@ func (n *notes) line(req *request.Request, r *http.Request, o *request.Outcome) 
 		one.Outcome = Denied
 	case o.Status >= http.StatusBadRequest || o.Cut:
 		one.Outcome = Failed
+	}
+	var asked interface{ Asked() access.Action } // of a refusal by the rules
+	if errors.As(o.Err, &asked) && one.Action == "" {
+		one.Action = string(asked.Asked())
 	}
 	var several oci.Errors
 	var err *oci.Error

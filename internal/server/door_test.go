@@ -1,13 +1,16 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,14 +41,16 @@ func post(t *testing.T, at, kind, body string, header http.Header) (int, string)
 	return resp.StatusCode, string(text)
 }
 
-// TestWrongPasswordsForTokens: who guesses at the token endpoint, which nobody passes the door to, is named in the audit log and counted all the same.
-func TestWrongPasswordsForTokens(t *testing.T) {
+// TestGuessesAreSeen: who guesses at the token endpoint, which nobody passes the door to, is named in the audit log and counted all the same; so is who guesses at the
+// metrics, which else are quiet. What the rules deny has the right that was missing.
+func TestGuessesAreSeen(t *testing.T) {
 	dir := t.TempDir()
 	passwords(t, filepath.Join(dir, "htpasswd"), "ann:a")
 	r := runServer(t, func(c *Config) {
 		c.Auth = config.Auth{Given: true, Htpasswd: filepath.Join(dir, "htpasswd"), Token: config.Token{Enabled: true}}
 		c.Observe.Audit = filepath.Join(dir, "audit.log")
 		c.MetricsPath = "/metrics"
+		c.Rules = policy.Config{Given: true, MetricsUsers: []string{"ann"}, Repositories: map[string]policy.Repository{"**": {Default: []string{"read"}}}}
 	})
 	form := url.Values{"grant_type": {"password"}, "service": {service}, "username": {"ann"}, "password": {"canary"}}
 	if status, body := post(t, r.url+tokenPath, "application/x-www-form-urlencoded", form.Encode(), nil); status != http.StatusUnauthorized {
@@ -54,6 +59,8 @@ func TestWrongPasswordsForTokens(t *testing.T) {
 	if status, body, _ := fetch(t, "GET", r.url+"/metrics", as("ann:a")); status != 200 || !strings.Contains(body, `holdfast_credentials_total{outcome="wrong",way=""} 1`) {
 		t.Errorf("%d, and the metrics do not count it", status)
 	}
+	fetch(t, "GET", r.url+"/metrics", as("eve:canary"))
+	fetch(t, "POST", r.url+"/v2/a/blobs/uploads/", as("ann:a"))
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +68,17 @@ func TestWrongPasswordsForTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var one struct{ Outcome, Claimed, Path string }
+	var one, two struct{ Outcome, Claimed, Path, Repository, Action string }
+	text, rest, _ := bytes.Cut(text, []byte("\n"))
 	if err := json.Unmarshal(text, &one); err != nil || one.Outcome != "denied" || one.Claimed != "ann" || one.Path != tokenPath || strings.Contains(string(text), "canary") {
 		t.Errorf("%s: %v", text, err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(rest), []byte("\n"))
+	if err := json.Unmarshal(lines[0], &one); err != nil || one.Claimed != "eve" || one.Path != "/metrics" {
+		t.Errorf("a guess at the metrics: %s, %v", lines[0], err)
+	}
+	if err := json.Unmarshal(lines[1], &two); err != nil || len(lines) != 2 || two.Outcome != "denied" || two.Repository != "a" || two.Action != "create" {
+		t.Errorf("a denial: %s, %v", rest, err)
 	}
 }
 
@@ -79,7 +94,9 @@ func TestWayThatIsGone(t *testing.T) {
 	h.json(http.MethodPost, apiKeyPath, as("ann:a").Get("Authorization"), `{"label":"ci"}`, &key)
 	var given struct{ Token string }
 	h.json(http.MethodGet, tokenPath+"?service="+service+"&scope=registry:catalog:*", as("ann:a").Get("Authorization"), "", &given)
-	status := func(authorization string) int { return h.ask(t.Context(), nil, http.MethodGet, "/v2/_catalog", authorization, "").Code }
+	status := func(authorization string) int {
+		return h.ask(t.Context(), nil, http.MethodGet, "/v2/_catalog", authorization, "").Code
+	}
 	for _, what := range []string{key.APIKey, given.Token} {
 		if got := status("Bearer " + what); got != http.StatusOK {
 			t.Fatal(got)
@@ -97,6 +114,46 @@ func TestWayThatIsGone(t *testing.T) {
 	if got := status("Bearer " + key.APIKey); got != http.StatusOK {
 		t.Errorf("with the way again: %d", got)
 	}
+}
+
+// TestReloadUnderRequests: requests that came by the door of before are served, while it is taken down. It is for the race detector.
+func TestReloadUnderRequests(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "htpasswd")
+	passwords(t, path, "ann:a")
+	h := inMemory(t, Storage{})
+	h.s.cfg.Auth = config.Auth{
+		Given: true, Htpasswd: path, APIKey: true, Token: config.Token{Enabled: true},
+		LDAP: &config.LDAP{Address: "127.0.0.1", Port: 1, Insecure: true, BaseDN: "dc=x", UserAttribute: "uid"},
+	}
+	h.reload()
+	handler := h.s.handler(nil)
+	ask := func(method, path, authorization, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+		r.Header.Set("Authorization", authorization)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w
+	}
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			for range 20 {
+				var key struct{ APIKey string }
+				w := ask(http.MethodPost, apiKeyPath, as("ann:a").Get("Authorization"), `{"label":"ci"}`)
+				if err := json.Unmarshal(w.Body.Bytes(), &key); err != nil {
+					t.Error(w.Code, w.Body)
+				}
+				if w := ask(http.MethodGet, "/v2/", "Bearer "+key.APIKey, ""); w.Code != http.StatusOK {
+					t.Error(w.Code, w.Body)
+				}
+				ask(http.MethodGet, tokenPath, as("ann:a").Get("Authorization"), "")
+			}
+		})
+	}
+	for range 200 {
+		h.reload()
+	}
+	all.Wait()
 }
 
 // TestReloadLeavesNothingOpen: a server that asks for certificates goes on with its listener when the file has no TLS any more, and so with who may come in.

@@ -246,6 +246,9 @@ func (b *builder) logins() error {
 	cfg := login.Config{
 		Providers: map[string]login.Provider{}, BaseURL: b.cfg.Edge.ExternalURL, AllowOrigins: c.CallbackAllowOrigins, Secure: secure,
 		Store: b.root.format(), Secrets: b.root.registry, Log: b.s.log, Revoked: list.Covers,
+		Began: func(r *http.Request, who access.Identity, provider string) {
+			audit.Tell(r.Context(), audit.Event{What: "login", Outcome: audit.Done, Target: provider, User: who.Name, Way: who.Way})
+		},
 	}
 	if cfg.BaseURL == "" { // as zot: where it listens
 		scheme := "http"

@@ -20,6 +20,9 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("guard: %s of %s: %s", r.Action, r.Repository, r.Decision)
 }
 
+// Asked is the right that was asked for: the audit log tells it.
+func (r *Refusal) Asked() access.Action { return r.Action }
+
 // refuse is the answer to a request that is denied. Its words tell nothing of what exists.
 //
 // another says that the credentials do not reach so far, and that others of the same holder would: clients of token servers get another token when they are

@@ -59,9 +59,10 @@ type Keys struct {
 	cfg   Config
 	known *fresh.Memory[string, stored]
 
-	notes sync.WaitGroup // of when keys were used
-	mu    sync.Mutex
-	noted *simplelru.LRU[string, time.Time] // when that was tried, by this process's monotonic clock
+	notes  sync.WaitGroup // of when keys were used
+	mu     sync.Mutex
+	noted  *simplelru.LRU[string, time.Time] // when that was tried, by this process's monotonic clock
+	closed bool
 }
 
 type stored = format.Stored[format.APIKey]
@@ -87,8 +88,13 @@ func New(cfg Config) (*Keys, error) {
 	return k, nil
 }
 
-// Close waits until it is noted when keys were used last: seconds at most.
-func (k *Keys) Close() { k.notes.Wait() }
+// Close waits until it is noted when keys were used last: seconds at most. Requests that go on meanwhile are served; when they used a key is not noted.
+func (k *Keys) Close() {
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.notes.Wait()
+}
 
 // Is reports whether a password has the form of a key. It is so long that nobody guesses one: it needs no bound of failures by name, in which somebody who gets
 // the user's password wrong would be in the way of his programs.
@@ -195,15 +201,11 @@ func (k *Keys) used(ctx context.Context, id string, key stored) {
 		return
 	}
 	k.mu.Lock()
-	tried, found := k.noted.Get(id)
-	again := found && time.Since(tried) < retryUse
-	if !again {
-		k.noted.Add(id, time.Now())
-	}
-	k.mu.Unlock()
-	if again {
+	defer k.mu.Unlock()
+	if tried, found := k.noted.Get(id); k.closed || found && time.Since(tried) < retryUse {
 		return
 	}
+	k.noted.Add(id, time.Now())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), useTime)
 	k.notes.Go(func() {
 		defer cancel()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/format"
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	Transport http.RoundTripper
 	// Revoked reports whether what somebody was given at a time counts no more; nil: it does until it ends.
 	Revoked func(ctx context.Context, name string, since time.Time) (bool, error)
+	// Began is told who has logged in, by which provider: for the audit log. nil: nobody is.
+	Began func(r *http.Request, who access.Identity, provider string)
 }
 
 // Provider is one that knows who people are.

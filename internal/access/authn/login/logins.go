@@ -14,6 +14,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/oauth2"
 
+	"holdfast/internal/access"
 	"holdfast/internal/access/authn"
 )
 
@@ -178,6 +179,9 @@ func (l *Logins) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.cfg.Log.InfoContext(r.Context(), "somebody logged in", "user", who.name, "provider", name, "groups", len(who.groups))
+	if l.cfg.Began != nil {
+		l.cfg.Began(r, access.Identity{Name: who.name, Groups: who.groups, Way: access.Login}, name)
+	}
 	if on.Back == "" {
 		say(w, http.StatusCreated, "You are logged in.")
 		return
