@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -60,10 +61,14 @@ type Client struct {
 type Handler struct {
 	cfg  Config
 	next http.Handler
+	// unknown is how long each of Passwords took to find that it does not know a name, in nanoseconds: the last time.
+	unknown []atomic.Int64
 }
 
 // New returns a handler.
-func New(cfg Config, next http.Handler) *Handler { return &Handler{cfg: cfg, next: next} }
+func New(cfg Config, next http.Handler) *Handler {
+	return &Handler{cfg: cfg, next: next, unknown: make([]atomic.Int64, len(cfg.Passwords))}
+}
 
 // limitedError is too many failures.
 type limitedError struct{ wait time.Duration }
@@ -212,14 +217,25 @@ func (h *Handler) counted(ctx context.Context, try attempt, name, password strin
 	return h.ask(context.WithoutCancel(ctx), name, password)
 }
 
-// ask asks one way after the other.
+// ask asks one way after the other. When one says that the password is wrong the others need not be asked; it takes as long as if they were, or it would tell which names the
+// first one knows.
 func (h *Handler) ask(ctx context.Context, name, password string) (access.Identity, error) {
-	for _, way := range h.cfg.Passwords {
+	for i, way := range h.cfg.Passwords {
+		began := time.Now()
 		id, err := way.Check(ctx, name, password)
 		switch {
 		case err == nil:
 			return id, nil
-		case !errors.Is(err, ErrOther):
+		case errors.Is(err, ErrOther):
+			h.unknown[i].Store(int64(time.Since(began)))
+		case errors.Is(err, ErrWrong):
+			var rest time.Duration
+			for j := i + 1; j < len(h.unknown); j++ {
+				rest += time.Duration(h.unknown[j].Load())
+			}
+			sleep(ctx, rest)
+			return access.Identity{}, err
+		default:
 			return access.Identity{}, err
 		}
 	}
@@ -285,7 +301,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(limited.wait.Seconds()))))
 		h.cfg.Refuse(w, r, http.StatusTooManyRequests, oci.Errorf(oci.TooManyRequests, "too many failed logins: wait, then try again"))
 	case errors.Is(err, ErrWrong):
-		h.delay(r.Context())
+		sleep(r.Context(), h.cfg.FailDelay)
 		w.Header().Set("WWW-Authenticate", h.cfg.Challenge(r, "invalid_token"))
 		h.cfg.Refuse(w, r, http.StatusUnauthorized, oci.Errorf(oci.Unauthorized, "bad credentials"))
 	default:
@@ -293,12 +309,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// delay waits before a refusal, as failDelay says.
-func (h *Handler) delay(ctx context.Context) {
-	if h.cfg.FailDelay <= 0 {
+// sleep waits, unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
 		return
 	}
-	timer := time.NewTimer(h.cfg.FailDelay)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -248,6 +248,38 @@ func (slow) Check(ctx context.Context, _, _ string) (access.Identity, error) {
 	}
 }
 
+// TestWaysTellNoNames: a wrong password takes as long for a name of the first way as for one that nobody knows, although the second way is asked for that alone (A33).
+func TestWaysTellNoNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(func(c *Config) { c.Passwords = append(c.Passwords, stranger{}) })
+		took := map[string]time.Duration{}
+		for _, name := range []string{"nobody", "ann", "zoe", "bob"} {
+			began := time.Now()
+			if w := h.ask("192.0.2.1", basic(name+":wrong")); w.Code != http.StatusUnauthorized {
+				t.Fatal(w.Code)
+			}
+			took[name] = time.Since(began)
+		}
+		for name, d := range took {
+			if d != 3*time.Second {
+				t.Errorf("%s takes %s, want what both ways take", name, d)
+			}
+		}
+		began := time.Now()
+		if w := h.ask("192.0.2.1", basic("ann:a")); w.Code != http.StatusOK || time.Since(began) != time.Second {
+			t.Errorf("the right password: %d after %s", w.Code, time.Since(began))
+		}
+	})
+}
+
+// stranger knows nobody, for which it needs two seconds.
+type stranger struct{}
+
+func (stranger) Check(context.Context, string, string) (access.Identity, error) {
+	time.Sleep(2 * time.Second)
+	return access.Identity{}, ErrOther
+}
+
 // TestFailuresAreFewBytes: names that nobody can have are not remembered, whoever asks, and an address that has failed too often adds none: it could fill the
 // memory, and push out the name that others guess at.
 func TestFailuresAreFewBytes(t *testing.T) {
