@@ -146,8 +146,23 @@ func (b *builder) certificates() error {
 	if err != nil {
 		return err
 	}
-	b.authn.Certificates = holders
+	origins, err := b.origins()
+	if err != nil {
+		return err
+	}
+	b.authn.Certificates, b.authn.Foreign = holders, func(r *http.Request) bool { return origins.Check(r) != nil }
 	return nil
+}
+
+// origins knows whether a page of another origin asks for a change that is neither ours nor one of those that may. "*" is none: such pages ask without what a browser shows by itself.
+func (b *builder) origins() (*http.CrossOriginProtection, error) {
+	origins := http.NewCrossOriginProtection()
+	for _, origin := range b.cfg.Edge.AllowOrigin {
+		if err := origins.AddTrustedOrigin(origin); err != nil && origin != "*" {
+			return nil, err
+		}
+	}
+	return origins, nil
 }
 
 // bearer takes tokens of an external token server.
@@ -213,11 +228,9 @@ func (b *builder) apiKeys() (err error) {
 	b.authn.Keys, b.authn.IsKey = b.apikeys, apikey.Is
 	b.authn.Bearers = append(b.authn.Bearers, b.apikeys)
 	b.d.ends = append(b.d.ends, b.apikeys.Close)
-	origins := http.NewCrossOriginProtection()
-	for _, origin := range b.cfg.Edge.AllowOrigin {
-		if err := origins.AddTrustedOrigin(origin); err != nil && origin != "*" {
-			return err
-		}
+	origins, err := b.origins()
+	if err != nil {
+		return err
 	}
 	b.d.endpoints = append(b.d.endpoints, endpoint{path: apiKeyPath, serve: &apikey.Server{
 		Keys: b.apikeys, Realm: b.realm(), Origins: origins,

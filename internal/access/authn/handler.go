@@ -35,7 +35,10 @@ type Config struct {
 	IsKey        func(password string) bool
 	Bearers      []Bearers
 	Certificates Certificates // nil: certificates name nobody
-	Sessions     Sessions     // nil: no cookies
+	// Foreign reports whether a page of another origin has a browser ask for a change. A browser shows a certificate whichever page asks, so that it then names nobody;
+	// nil: none does.
+	Foreign  func(*http.Request) bool
+	Sessions Sessions // nil: no cookies
 	// Open says that no authentication is configured: whatever credentials come, they are not looked at.
 	Open      bool
 	FailDelay time.Duration
@@ -131,7 +134,7 @@ func (h *Handler) identify(r *http.Request, req *access.Request) (id access.Iden
 			return id, id.Name, err
 		}
 	}
-	if h.cfg.Certificates != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+	if h.cfg.Certificates != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && (h.cfg.Foreign == nil || !h.cfg.Foreign(r)) {
 		id, err = h.cfg.Certificates.Identify(r.TLS.PeerCertificates[0])
 		return id, id.Name, err
 	}

@@ -2,6 +2,8 @@ package authn
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -152,6 +154,47 @@ func TestCredentials(t *testing.T) {
 				t.Errorf("%.60q: %d %s %q, want %d %s", c.header, w.Code, w.Body, challenge, c.status, c.body)
 			}
 		})
+	}
+}
+
+// holder is what every certificate names.
+type holder struct{}
+
+func (holder) Identify(*x509.Certificate) (access.Identity, error) {
+	return access.Identity{Name: "eva", Way: access.Certificate}, nil
+}
+
+// TestCertificateOfABrowser: a page of another site can have a browser send a form, with the certificate of who looks at the page: it is nobody's.
+func TestCertificateOfABrowser(t *testing.T) {
+	origins := http.NewCrossOriginProtection()
+	if err := origins.AddTrustedOrigin("https://ui.example"); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(func(c *Config) {
+		c.Certificates, c.Foreign = holder{}, func(r *http.Request) bool { return origins.Check(r) != nil }
+	})
+	for _, c := range []struct {
+		method, origin, site, body string
+	}{
+		{"GET", "", "", "served eva"},
+		{"POST", "", "", "served eva"},
+		{"POST", "https://registry.example", "same-origin", "served eva"},
+		{"POST", "https://ui.example", "cross-site", "served eva"},
+		{"POST", "https://evil.example", "cross-site", "served "},
+		{"POST", "https://evil.example", "", "served "},
+		{"GET", "https://evil.example", "cross-site", "served eva"},
+	} {
+		r := httptest.NewRequest(c.method, "https://registry.example/v2/a/blobs/uploads/", http.NoBody)
+		r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{}}}, PeerCertificates: []*x509.Certificate{{}}}
+		for name, value := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Body.String() != c.body {
+			t.Errorf("%+v: %s", c, w.Body)
+		}
 	}
 }
 

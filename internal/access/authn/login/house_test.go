@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/access"
 	"holdfast/internal/access/authn"
 	"holdfast/internal/access/authn/login"
 	datamem "holdfast/internal/data/mem"
@@ -97,6 +98,9 @@ func newHouse(t *testing.T, n int, cfg login.Config) *house {
 		t.Cleanup(local.Close)
 		r.registry = local
 		cfg.BaseURL = base
+		cfg.Began = func(_ *http.Request, who access.Identity, provider string) {
+			_, _ = fmt.Fprintf(h.log, "began: %s %s %s", who.Way, who.Name, provider)
+		}
 		cfg.Store, cfg.Secrets, cfg.Log = format.Store{Records: r.records, Ages: format.DefaultAges()}, local, slog.New(slog.NewTextHandler(h.log, nil))
 		if r.logins, err = login.New(cfg); err != nil {
 			t.Fatal(err)

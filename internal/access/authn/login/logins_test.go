@@ -3,6 +3,7 @@ package login_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/access/authn/login"
+	"holdfast/internal/format"
 )
 
 const alice = "login alice@example.com devs,ops"
@@ -22,6 +24,9 @@ func TestLogin(t *testing.T) {
 		t.Fatalf("before the login: %s", got)
 	}
 	h.login(b, 0, 1, "oidc", "alice")
+	if !strings.Contains(h.log.String(), "began: login alice@example.com oidc") {
+		t.Errorf("nobody was told who has logged in: %s", h.log)
+	}
 	kept := cookies(t, b)
 	if kept["login"] != "" || kept["user"] != "alice@example.com" {
 		t.Errorf("cookies %q", kept)
@@ -76,6 +81,27 @@ func TestLogin(t *testing.T) {
 }
 
 // TestCookies: scripts cannot read them, other sites cannot send them, and over HTTPS no other host can set them.
+// TestProviderIsGone: a session ends with its provider, when the configuration has it no more.
+func TestProviderIsGone(t *testing.T) {
+	h, s := real(t, 1, nil)
+	b := h.browser()
+	h.login(b, 0, 0, "oidc", "alice")
+	one := h.replicas[0]
+	for name, want := range map[string]string{"oidc": alice, "gitlab": "wrong"} {
+		var err error
+		one.logins, err = login.New(login.Config{
+			Providers: map[string]login.Provider{name: {ClientID: "registry", Issuer: s.Issuer}}, BaseURL: base,
+			Store: format.Store{Records: one.records, Ages: format.DefaultAges()}, Secrets: one.registry, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := h.who(b, 0); got != want {
+			t.Errorf("with %s alone: %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestCookies(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		h, _ := real(t, 1, func(c *login.Config, _ *login.Provider) { c.Secure = secure })
