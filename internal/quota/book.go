@@ -49,12 +49,13 @@ type Book struct {
 	counting chan struct{} // the same for Recount
 	wake     chan struct{} // has a value when Run has something to do soon
 
-	mu     sync.Mutex
-	limits []Limit
-	sums   map[string]*sum        // of this replica's ledger, by prefix
-	held   map[string]format.Load // reserved for writes that are under way
-	unsure bool
-	view   *view
+	mu       sync.Mutex
+	limits   []Limit
+	sums     map[string]*sum        // of this replica's ledger, by prefix
+	held     map[string]format.Load // reserved for writes that are under way
+	unsureAt time.Time              // as in the ledger
+	view     *view
+	count    string // the nonce of the base in view: what is removed in sums began after that was read
 	// busy says that something was admitted since the last flush: the claim stays.
 	busy bool
 
@@ -99,6 +100,7 @@ func (b *Book) poke() {
 // Begin implements format.Scales. It makes no request while this replica's claim has room, and a write, a list and some reads when it has to be raised.
 // Errors: DENIED, TOOMANYREQUESTS, as *oci.Error; UNAVAILABLE when the room that is left is claimed by others; those of the store.
 func (b *Book) Begin(ctx context.Context, repo oci.Repository, change format.Load) (func(format.Outcome), error) {
+	b.introduce(ctx, change)
 	b.mu.Lock()
 	e := b.hold(repo, change, !b.cfg.Enforce)
 	b.mu.Unlock()
@@ -117,23 +119,32 @@ func (b *Book) Counting() format.Scales { return counting{b} }
 type counting struct{ book *Book }
 
 // Begin implements format.Scales. It returns no error.
-func (c counting) Begin(_ context.Context, repo oci.Repository, change format.Load) (func(format.Outcome), error) {
+func (c counting) Begin(ctx context.Context, repo oci.Repository, change format.Load) (func(format.Outcome), error) {
+	c.book.introduce(ctx, change)
 	c.book.mu.Lock()
 	defer c.book.mu.Unlock()
 	return c.book.hold(repo, change, true).done, nil
+}
+
+// introduce looks before the first removal: what is removed before it is known which count was the last is taken off from none. When the look fails, so it is.
+func (b *Book) introduce(ctx context.Context, change format.Load) {
+	if atLeast(change, format.Load{}) != change && b.current() == nil && b.limited() {
+		_ = b.look(ctx) // the next count makes up for it
+	}
 }
 
 // entry is a write that is under way.
 type entry struct {
 	book       *Book
 	more, less format.Load
+	count      string // the last count when it began
 	prefixes   []string
 	of         []*sum // of the prefixes, also when the limits are others at the end
 }
 
 // hold reserves room for a write, if the claims have it or nobody asks for it. Else it returns nil. mu is held.
 func (b *Book) hold(repo oci.Repository, change format.Load, anyway bool) *entry {
-	e := &entry{book: b, more: atLeast(change, format.Load{}), less: atLeast(minus(format.Load{}, change), format.Load{})}
+	e := &entry{book: b, more: atLeast(change, format.Load{}), less: atLeast(minus(format.Load{}, change), format.Load{}), count: b.count}
 	for i := range b.limits {
 		if !anyway && b.asks(&b.limits[i], repo, e.more) {
 			return nil
@@ -158,13 +169,15 @@ func (e *entry) done(o format.Outcome) {
 		if o == format.Lost {
 			continue
 		}
-		s.Added = plus(s.Added, e.more) // also when nobody knows: rather too much than too little
-		if o == format.Landed {
+		s.Added = plus(s.Added, e.more)               // also when nobody knows: rather too much than too little
+		if o == format.Landed && e.count == b.count { // else a count has ended meanwhile, which may have seen it
 			s.Removed = plus(s.Removed, e.less)
 		}
 		b.busy = b.busy || e.more != format.Load{}
 	}
-	b.unsure = b.unsure || o == format.Unknown && len(e.of) > 0
+	if o == format.Unknown && len(e.of) > 0 {
+		b.unsureAt = b.store.Records.Now()
+	}
 	if len(e.of) > 0 {
 		b.poke()
 	}
@@ -215,7 +228,13 @@ func (b *Book) claim(ctx context.Context, repo oci.Repository, change format.Loa
 	if err != nil {
 		return nil, err
 	}
+	stands := false
 	if len(raised) > 0 {
+		defer func() {
+			if !stands {
+				b.poke() // the ledger keeps others from what was claimed, until it is written again
+			}
+		}()
 		asked := map[string]format.Load{}
 		for _, r := range raised {
 			asked[r.limit.Prefix] = plus(r.need, r.ahead)
@@ -237,6 +256,7 @@ func (b *Book) claim(ctx context.Context, repo oci.Repository, change format.Loa
 	for _, r := range raised {
 		b.sums[r.limit.Prefix].Claim = r.stands
 	}
+	stands = true
 	return b.hold(repo, change, true), nil
 }
 
@@ -373,7 +393,12 @@ func (b *Book) lookNow(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.view = v
+	if b.view = v; b.count != v.base.Head.Nonce {
+		b.count = v.base.Head.Nonce
+		for _, s := range b.sums {
+			s.Removed = format.Load{} // the count may have seen it
+		}
+	}
 	return nil
 }
 
@@ -394,7 +419,7 @@ func (b *Book) write(ctx context.Context, asked map[string]format.Load, closed b
 	var err error
 	for range writeTries {
 		b.mu.Lock()
-		next := ledger{Holder: b.cfg.Holder, Closed: closed, Unsure: b.unsure, Sums: copied(b.sums)}
+		next := ledger{Holder: b.cfg.Holder, Closed: closed, UnsureAt: b.unsureAt, Count: b.count, Sums: copied(b.sums)}
 		b.mu.Unlock()
 		for prefix, claim := range asked {
 			next.Sums[prefix].Claim = claim
@@ -423,11 +448,11 @@ func (b *Book) renew() {
 	defer b.mu.Unlock()
 	for prefix, s := range b.sums {
 		if last := b.written.Head.Sums[prefix]; last != nil {
-			s.Added, s.Removed = minus(s.Added, last.Added), minus(s.Removed, last.Removed)
+			s.Added = minus(s.Added, last.Added)
 		}
 		s.Claim = format.Load{}
 	}
-	b.unsure = true // what it had not written yet may count twice
+	b.unsureAt = b.store.Records.Now() // what it had not written yet may count twice
 	b.id, b.written = format.RandomID(), format.Stored[ledger]{}
 }
 
@@ -440,7 +465,7 @@ func (b *Book) flush(ctx context.Context, closed bool) error {
 	}
 	defer func() { <-b.turn }()
 	b.mu.Lock()
-	dirty := b.unsure != b.written.Head.Unsure || closed
+	dirty := !b.unsureAt.Equal(b.written.Head.UnsureAt) || closed
 	for prefix, s := range b.sums {
 		if !b.busy || closed {
 			s.Claim = plus(s.Added, b.held[prefix])
@@ -448,6 +473,7 @@ func (b *Book) flush(ctx context.Context, closed bool) error {
 		if was := b.written.Head.Sums[prefix]; was == nil && *s != (sum{}) || was != nil && *was != *s {
 			dirty = true
 		}
+		dirty = dirty || s.Removed != format.Load{} && b.count != b.written.Head.Count
 	}
 	if b.busy {
 		b.poke() // to give the claim back, unless more comes

@@ -27,15 +27,11 @@ type view struct {
 	ledgers map[string]format.Stored[ledger] // live ones, by id
 }
 
-// readView makes one list, one read for the base, and one for each ledger that is not as it was in old.
+// readView makes one list, one read for each ledger that is not as it was in old, and then one for the base. The base comes last: a ledger that was retired when it was looked for is in it.
 func readView(ctx context.Context, s format.Store, old *view) (*view, error) {
 	v := &view{at: s.Records.Now(), ledgers: map[string]format.Stored[ledger]{}}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
-	g.Go(func() (err error) {
-		v.base, err = format.Read[base](gctx, s, format.KeyQuotaBase)
-		return err
-	})
 	var mu sync.Mutex
 	keep := func(id string, l format.Stored[ledger]) {
 		mu.Lock()
@@ -72,6 +68,10 @@ func readView(ctx context.Context, s format.Store, old *view) (*view, error) {
 	if listErr != nil {
 		return nil, listErr
 	}
+	var err error
+	if v.base, err = format.Read[base](ctx, s, format.KeyQuotaBase); err != nil {
+		return nil, err
+	}
 	return v, nil
 }
 
@@ -88,30 +88,34 @@ func (v *view) counted(prefix string) bool {
 }
 
 // total sums up a prefix: what is held, and what may be held once all claims are used up. own is the ledger of this replica by what it
-// knows itself, and takes the place of the one that was read; "" is of nobody.
+// knows itself, of the count in view, and takes the place of the one that was read; "" is of nobody. What a ledger has removed since another count is not taken off: this one
+// may have seen it.
 func (v *view) total(prefix, ownID string, own *sum) (used, claimed format.Load) {
 	if v == nil {
 		return used, claimed
 	}
 	used = v.base.Head.Counted[prefix]
 	claimed = used
-	add := func(id string, s *sum) {
+	add := func(id string, s *sum, since bool) {
 		if s == nil {
 			return
 		}
 		m := v.base.Head.Marks[id][prefix]
 		added := atLeast(minus(s.Added, m.Added), format.Load{})
-		removed := atLeast(minus(s.Removed, m.Removed), format.Load{})
+		var removed format.Load
+		if since {
+			removed = s.Removed
+		}
 		used = plus(used, minus(added, removed))
 		claimed = plus(claimed, minus(atLeast(minus(s.Claim, m.Added), added), removed))
 	}
-	for id := range v.ledgers {
+	for id, l := range v.ledgers {
 		if id != ownID {
-			add(id, v.ledgers[id].Head.Sums[prefix])
+			add(id, l.Head.Sums[prefix], l.Head.Count == v.base.Head.Nonce)
 		}
 	}
 	if ownID != "" {
-		add(ownID, own)
+		add(ownID, own, true)
 	}
 	return atLeast(used, format.Load{}), atLeast(claimed, format.Load{})
 }

@@ -21,8 +21,8 @@ const (
 	// recountEvery is how often everything is counted anew though nothing asks for it; restFor the least between two counts that something asks for.
 	recountEvery = 24 * time.Hour
 	restFor      = 10 * time.Minute
-	// settleIntervals is how many intervals after a count the ledgers are read: what was removed during it is in them by then.
-	settleIntervals = 3
+	// overdueAfter is when a write whose answer was lost has landed, or never will.
+	overdueAfter = time.Minute
 )
 
 // takeCount reports whether the caller may count: nobody else of this process does. Whoever counts gives it back.
@@ -73,7 +73,7 @@ func (b *Book) due() (bool, string) {
 	}
 	for _, l := range b.view.ledgers {
 		switch {
-		case l.Head.Unsure && l.Modified.After(b.view.base.Head.Ended):
+		case l.Head.UnsureAt.After(b.view.base.Head.Began) && now.Sub(l.Head.UnsureAt) >= overdueAfter:
 			return true, "the answer to a write was lost"
 		case !l.Head.Closed && now.Sub(l.Modified) >= silentAfter:
 			return true, "a replica died"
@@ -116,30 +116,14 @@ func (b *Book) recount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Removals that the count saw are not to be taken off once more: they are in the ledgers by then.
-	if err := wait(ctx, settleIntervals*b.cfg.Interval); err != nil {
-		return err
-	}
-	if err := b.Flush(ctx); err != nil {
-		return err
-	}
-	end, err := readView(ctx, b.store, start)
-	if err != nil {
-		return err
-	}
 	next := base{Counted: counted, Began: began, Ended: b.store.Records.Now(), Marks: map[string]map[string]mark{}}
 	next.State = format.Live
-	for id, l := range end.ledgers {
+	for id, l := range start.ledgers { // what they removed is of the last count, and counts no more
 		marks := map[string]mark{}
 		for prefix := range counted {
-			var m mark
-			if was := start.ledgers[id].Head.Sums[prefix]; was != nil {
-				m.Added = was.Added
+			if was := l.Head.Sums[prefix]; was != nil {
+				marks[prefix] = mark{Added: was.Added}
 			}
-			if is := l.Head.Sums[prefix]; is != nil {
-				m.Removed = is.Removed
-			}
-			marks[prefix] = m
 		}
 		next.Marks[id] = marks
 	}
