@@ -52,6 +52,16 @@ func LoadOf[H any, P HeadOf[H]](key record.Key, v Stored[H]) (oci.Repository, Lo
 	return "", Load{}
 }
 
+// Room asks the scales, if there are any, whether a value could come to a key that has none, and writes nothing. Errors: those of s.Scales.
+func Room[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, next Stored[H]) error {
+	done, err := weigh[H, P](ctx, s, key, Stored[H]{}, next)
+	if err != nil {
+		return err
+	}
+	done(Lost)
+	return nil
+}
+
 // weigh asks the scales, if there are any, about a write that replaces old by next. done is never nil without an error.
 func weigh[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old, next Stored[H]) (done func(Outcome), err error) {
 	nobody := func(Outcome) {}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -210,12 +211,14 @@ func (p *push) look(ctx context.Context) error {
 }
 
 // writeManifest writes, in parallel, the markers of the tags, the repository marker and the manifest. The marker of a repository that is new comes first: where
-// there may be no more repositories, it is refused, and nothing else is to be there then.
+// there may be no more repositories, it is refused, and nothing else is to be there then. Nor is it to be there where there is no room for the manifest.
 func (p *push) writeManifest(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	if !p.known {
 		if p.marker.Present() {
 			g.Go(func() error { return p.markRepository(gctx) })
+		} else if err := p.room(ctx); err != nil {
+			return err
 		} else if err := p.markRepository(ctx); err != nil {
 			return err
 		}
@@ -223,6 +226,23 @@ func (p *push) writeManifest(ctx context.Context) error {
 	p.markTags(gctx, g)
 	g.Go(func() error { return p.installManifest(gctx) })
 	return g.Wait()
+}
+
+// room asks whether there is room for the manifest, unless that is there. It makes no request of its own but to look for it before it refuses.
+func (p *push) room(ctx context.Context) error {
+	key := format.ManifestKey(p.repo, p.digest)
+	refused := format.Room(ctx, p.l.format, key, stored[manifestHead]{Body: p.in.Body, State: live})
+	if refused == nil {
+		return nil
+	}
+	m, err := read[manifestHead](ctx, p.l, key)
+	switch {
+	case err != nil:
+		return err
+	case m.Present():
+		return nil
+	}
+	return fmt.Errorf("registry: push a manifest: %w", refused)
 }
 
 // markAgain makes sure of all markers once the fence has moved: the collector may have taken them meanwhile.
