@@ -271,3 +271,43 @@ func (a after) Put(ctx context.Context, key record.Key, value []byte, cond recor
 	}
 	return stamp, err
 }
+
+// Another delete kills the manifest meanwhile, and dies before its last steps: they are done before this one is answered.
+func TestDeleteIfAfterOneThatDied(t *testing.T) {
+	s := newStores(t)
+	l := s.replica()
+	config := s.push(l, repo, "config of a referrer")
+	subject := digestOf("one")
+	body := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"%s","size":%d},"layers":[],"subject":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"%s","size":1}}`,
+		config, len("config of a referrer"), subject)
+	pushed, err := l.PushManifest(t.Context(), repo, registry.Push{Body: body, Tags: []oci.Tag{"t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, key := format.Store{Records: s.records, Ages: format.DefaultAges()}, format.ManifestKey(repo, pushed.Digest)
+	asked := 0
+	if err := l.DeleteManifestIf(t.Context(), repo, pushed.Digest, func([]oci.Tag) error {
+		if asked++; asked == 2 {
+			m, err := format.Read[format.Manifest](t.Context(), values, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head := format.Killed(m.Head)
+			head.Subject = subject
+			if _, err := format.Write(t.Context(), values, key, m, head, nil, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if asked < 2 {
+		t.Fatal("it did not look twice: the test shows nothing")
+	}
+	s.wantTag(l, "t", "")
+	list, err := format.Read[format.Referrers](t.Context(), values, format.ReferrersKey(repo, subject))
+	if err != nil || len(list.Head.List) != 0 {
+		t.Errorf("the subject still has %+v, %v", list.Head.List, err)
+	}
+}

@@ -111,7 +111,7 @@ func (l *Local) kill(ctx context.Context, repo oci.Repository, d oci.Digest, m s
 	case !isConflict(err):
 		return false, err
 	case !now.Present():
-		return true, l.AfterManifest(ctx, repo, d, m.Head) // another delete came first; it may die before its last steps
+		return true, l.AfterManifest(ctx, repo, d, head) // another delete came first; it may die before its last steps
 	}
 	return false, nil
 }
