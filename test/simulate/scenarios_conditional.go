@@ -94,11 +94,13 @@ func DeleteUnlessKept(replica int, repo oci.Repository, m *Manifest, kept oci.Ta
 // choose their scenarios.
 func conditionalScenarios() []*Scenario {
 	m, n := image("M", "L"), image("N", "L")
+	r := &Manifest{Name: "R", Blobs: []string{"CM"}, Subject: n}
+	index := &Manifest{Name: "I", Children: []*Manifest{m}}
 	blobs := []Call{PushBlob(0, repoA, "CM"), PushBlob(0, repoA, "CN"), PushBlob(0, repoA, "L")}
 	of := func(name string, setup []Call, clients ...[]Call) *Scenario {
 		return &Scenario{
 			Name: "condition: " + name, Setup: slices.Concat(blobs, setup), Clients: clients, Repositories: justA, Blobs: []string{"CM", "CN", "L"},
-			Tags: []oci.Tag{"t", "kept"}, Manifests: []*Manifest{m, n}, MayFail: true,
+			Tags: []oci.Tag{"t", "kept"}, Manifests: []*Manifest{m, n, r, index}, MayFail: true,
 		}
 	}
 	tagged := []Call{PushManifest(0, repoA, m, "t")}
@@ -107,6 +109,9 @@ func conditionalScenarios() []*Scenario {
 		of("two images under one new name", nil,
 			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
 			[]Call{PushNew(1, repoA, n, "kept"), GetTag(1, repoA, "kept")}),
+		of("one image under one new name, twice", nil,
+			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
+			[]Call{PushNew(1, repoA, m, "kept"), GetTag(1, repoA, "kept")}),
 		of("two images under a name that goes", []Call{PushManifest(0, repoA, m, "t")},
 			[]Call{PushNew(0, repoA, n, "t"), GetTag(0, repoA, "t")},
 			[]Call{DeleteTag(1, repoA, "t"), PushNew(1, repoA, m, "t"), GetTag(1, repoA, "t")}),
@@ -121,6 +126,25 @@ func conditionalScenarios() []*Scenario {
 			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
 			[]Call{DeleteUnlessKept(1, repoA, m, "kept")},
 			[]Call{DeleteUnlessKept(2, repoA, m, "kept"), GetManifest(2, repoA, m)}),
+		of("a kill, while the image gets the name that stays, whatever that names", tagged,
+			[]Call{PushManifest(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
+			[]Call{DeleteUnlessKept(1, repoA, m, "kept"), GetTag(1, repoA, "kept")}),
+		of("a kill, while the name that stays goes back to the image", []Call{PushManifest(0, repoA, m, "kept"), PushManifest(0, repoA, n, "kept")},
+			[]Call{RestoreTag(0, repoA, "kept", m), GetTag(0, repoA, "kept")},
+			[]Call{DeleteUnlessKept(1, repoA, m, "kept"), GetTag(1, repoA, "kept")}),
+		of("a kill, while the name that stays goes from the image to another", []Call{PushManifest(0, repoA, m, "kept")},
+			[]Call{PushManifest(0, repoA, n, "kept"), PushManifest(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
+			[]Call{DeleteUnlessKept(1, repoA, m, "kept"), GetTag(1, repoA, "kept")}),
+		of("a kill and a plain one, while the image gets the name that stays", tagged,
+			[]Call{PushNew(0, repoA, m, "kept"), GetTag(0, repoA, "kept")},
+			[]Call{DeleteUnlessKept(1, repoA, m, "kept")},
+			[]Call{DeleteManifest(2, repoA, m), GetTag(2, repoA, "kept")}),
+		of("a kill and a plain one, of an image that says of which it is", []Call{PushManifest(0, repoA, n), PushManifest(0, repoA, r, "t")},
+			[]Call{DeleteUnlessKept(0, repoA, r, "kept"), GetReferrer(0, repoA, n, r)},
+			[]Call{DeleteManifest(1, repoA, r), GetReferrer(1, repoA, n, r)}),
+		of("a kill, while an image of images comes", tagged,
+			[]Call{PushManifest(0, repoA, index, "kept"), GetTag(0, repoA, "kept")},
+			[]Call{DeleteUnlessKept(1, repoA, m, "kept"), GetManifest(1, repoA, m)}),
 		of("a kill that is refused, while garbage is looked for", append(slices.Clone(tagged), PushManifest(0, repoA, m, "kept"), Pass(0, 2*time.Hour)),
 			[]Call{DeleteUnlessKept(0, repoA, m, "kept"), GetTag(0, repoA, "kept"), GetBlob(0, repoA, "L")},
 			[]Call{collect}),

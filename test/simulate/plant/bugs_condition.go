@@ -13,5 +13,21 @@ func conditionBugs() []Bug {
 			`		if m.Is(live) {
 `, `		if m.Is(live) && !planted("condition-without-condemning") {
 `),
+		one("condition-tags-not-passed", "a delete under a condition does not pass the tags before it looks at them", "condition: a kill, while the image", deleteIf,
+			`		if err := l.passTags(ctx, repo, d, ""); err != nil {
+`, `		if planted("condition-tags-not-passed") {
+			_ = ctx
+		} else if err := l.passTags(ctx, repo, d, ""); err != nil {
+`),
+		one("condition-looked-at-once", "a delete under a condition looks at the tags only before the manifest is condemned", "condition: a kill, while the image", deleteIf,
+			`		if err := l.askTags(ctx, repo, d, allow); err != nil {
+			return l.restoreManifest`, `		if err := l.askTags(ctx, repo, d, allow); err != nil && !planted("condition-looked-at-once") {
+			return l.restoreManifest`),
+		one("condition-fence-not-raised", "a delete under a condition does not raise the fence before it looks", "condition: a kill, while the image", deleteIf,
+			`		if err := l.raiseFence(ctx, repo); err != nil {
+`, `		if planted("condition-fence-not-raised") {
+			_ = ctx
+		} else if err := l.raiseFence(ctx, repo); err != nil {
+`),
 	}
 }
