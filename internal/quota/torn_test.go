@@ -162,4 +162,3 @@ func TestBothRefused(t *testing.T) {
 		}
 	})
 }
-
