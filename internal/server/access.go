@@ -220,8 +220,7 @@ func loginEnds(l http.Handler) []endpoint {
 // newDoor builds the door of a configuration. root is the store that holds what it keeps; before the stores are open there is none: then nothing is served, and only
 // what is wrong with the configuration comes out. Errors: ErrRefused.
 func (s *Server) newDoor(cfg Config, root *store) (*door, error) {
-	// A listener that asks for certificates goes on with it when the file has no TLS any more: see Edge.merged.
-	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given || cfg.Edge.TLS.CA != ""
+	cfg.Rules.Authenticates = cfg.Rules.Authenticates || cfg.Auth.Given
 	rules, err := policy.New(cfg.Rules)
 	if err != nil {
 		return nil, fmt.Errorf("%w: http.accessControl: %w", ErrRefused, err)

@@ -159,7 +159,7 @@ func TestReloadUnderRequests(t *testing.T) {
 // TestReloadLeavesNothingOpen: a server that asks for certificates goes on with its listener when the file has no TLS any more, and so with who may come in.
 func TestReloadLeavesNothingOpen(t *testing.T) {
 	h := inMemory(t, Storage{})
-	h.s.cfg.Edge.TLS.Cert, h.s.cfg.Edge.TLS.CA = "cert.pem", "ca.pem"
+	h.s.cfg.Edge.TLS.Cert, h.s.cfg.Edge.TLS.CA, h.s.cfg.Rules.Authenticates = "cert.pem", "ca.pem", true
 	if _, err := h.s.apply(t.Context(), Config{Rules: policy.Config{}}); err != nil {
 		t.Fatal(err)
 	}

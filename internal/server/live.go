@@ -15,6 +15,9 @@ func merged(started, next Config) Config {
 	out.Progress, out.DrainDelay, out.DrainTimeout, out.NoDelete, out.Scrub = next.Progress, next.DrainDelay, next.DrainTimeout, next.NoDelete, next.Scrub
 	out.Auth, out.Rules = next.Auth, next.Rules
 	out.Edge = started.Edge.merged(next.Edge)
+	if next.Edge.TLS.CA == "" && out.Edge.TLS.CA != "" { // the listener goes on asking for certificates, and so does the door
+		out.Rules.Authenticates = next.Rules.Authenticates || started.Rules.Authenticates
+	}
 	out.Storage = started.Storage.merged(next.Storage)
 	out.SubPaths = maps.Clone(started.SubPaths)
 	for path, sub := range started.SubPaths {
