@@ -307,10 +307,12 @@ func (p *Policy) Mixed() bool {
 	return p.given && p.authenticates && slices.ContainsFunc(p.globs, func(g glob) bool { return g.anonymous != 0 })
 }
 
-// Metrics reports whether the metrics may be read at the registry's own port.
+// Metrics reports whether the metrics may be read at the registry's own port. Credentials that are for some repositories alone, as a key with scopes, are not for them.
 func (p *Policy) Metrics(r *access.Request) bool {
 	anonymous := r == nil || nobody(&r.Identity)
 	switch {
+	case !anonymous && r.Identity.Limits != nil:
+		return false
 	case !p.given:
 		return !anonymous || !p.authenticates
 	case anonymous:

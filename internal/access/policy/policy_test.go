@@ -111,6 +111,11 @@ func TestMetrics(t *testing.T) {
 	if p := compile(t, c); p.Metrics(request("alice")) || p.Metrics(request("-")) || !p.Metrics(request("prometheus")) {
 		t.Error("metrics for one")
 	}
+	scoped := request("prometheus")
+	scoped.Identity.Limits = &access.Limits{Catalog: true}
+	if p := compile(t, c); p.Metrics(scoped) || compile(t, policy.Config{Authenticates: true}).Metrics(scoped) {
+		t.Error("a key for some repositories reads the metrics")
+	}
 	c.MetricsAnonymous = words("read")
 	if p := compile(t, c); p.Metrics(request("alice")) || !p.Metrics(request("-")) || !p.Metrics(nil) {
 		t.Error("metrics for everybody without credentials")
