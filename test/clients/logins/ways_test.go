@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/test/cluster"
 	"holdfast/test/provider"
 	"holdfast/test/slapd"
 )
@@ -149,28 +148,4 @@ func (w way) wrong(right string) string {
 // slug is a way's name as a part of a repository's.
 func (w way) slug() string {
 	return strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(w.name))
-}
-
-// built is where the program is, once it was built: the tests of a package share it.
-var built string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "holdfast-logins-")
-	if err != nil {
-		panic(err)
-	}
-	built = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir) // what is left is a temporary folder
-	os.Exit(code)
-}
-
-// binary builds the program, once.
-func binary(t *testing.T) string {
-	t.Helper()
-	path, err := cluster.Build(t.Context(), built)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
