@@ -1,7 +1,5 @@
 package logins
 
-import ()
-
 // cosign signs an image that oras has pushed, and verifies the signature.
 type cosign struct {
 	*seat
