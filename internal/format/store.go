@@ -106,10 +106,9 @@ func Write[H any, P HeadOf[H]](ctx context.Context, s Store, key record.Key, old
 	}
 	done, err := weigh[H, P](ctx, s, key, old, v)
 	if err != nil {
-		if !old.Exists() { // nobody has looked: what is there already takes no room, and the write would have found it
-			if current, readErr := Read[H, P](ctx, s, key); readErr == nil && current.Exists() {
-				return current, fmt.Errorf("format: write %s: %w", key, record.ErrConflict)
-			}
+		// What is there already takes no room, and the write would have found it: maybe nobody has looked, or another has written it since.
+		if current, readErr := Read[H, P](ctx, s, key); readErr == nil && current.Version != old.Version {
+			return current, fmt.Errorf("format: write %s: %w", key, record.ErrConflict)
 		}
 		return Stored[H]{}, fmt.Errorf("format: write %s: %w", key, err)
 	}
