@@ -108,6 +108,28 @@ func TestRemovedDuringCount(t *testing.T) {
 	}
 }
 
+// TestRemovedFirst: what a process removes before it does anything else makes room: a collector that is run as a command.
+func TestRemovedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, limit := inMemory(t), quota.Limit{Bytes: 100 * kib}
+		r := s.replica(true, limit)
+		time.Sleep(time.Minute)
+		d, err := push(t.Context(), r, "a", 50*kib)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		command := s.replica(false, limit)
+		if err := command.DeleteBlob(t.Context(), "a", d); err != nil {
+			t.Fatal(err)
+		}
+		command.stop()
+		if figures, err := r.book.Look(t.Context()); err != nil || figures[0].Used.Bytes != 0 {
+			t.Errorf("%+v are used of nothing, %v", figures[0].Used, err)
+		}
+	})
+}
+
 // TestUnsure: an answer that was lost has everything counted again once, and not every ten minutes for as long as the replica lives.
 func TestUnsure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
