@@ -75,7 +75,7 @@ func pushBugs() []Bug {
 }
 
 // lives looks`),
-		one("state-instead-of-life", "the looks at the manifest compare its state, not its life", "deep: a manifest|again", push,
+		one("state-instead-of-life", "the looks at the manifest compare its state, not its life", "its tag read, and pushed again", push,
 			`		case !m.Present() || m.Head.Generation != p.stored.Head.Generation:
 `, `		case !m.Present() || m.Head.Generation != p.stored.Head.Generation && !planted("state-instead-of-life"):
 `),
@@ -131,7 +131,7 @@ func pushBugs() []Bug {
 `),
 		one("deleted-is-acknowledged", "a push whose manifest was deleted before it had set its tags is acknowledged", "before it has ended|after the delete", push,
 			`	if whole && (`, `	if planted("deleted-is-acknowledged") || whole && (`),
-		one("deleted-leaves-tags", "a push whose manifest was deleted leaves the tag that the delete did not see", "tag|manifest", push,
+		one("deleted-leaves-tags", "a push whose manifest was deleted leaves the tag that the delete did not see", "tag that is read after the delete", push,
 			`	if err := p.withdraw(ctx); err != nil {
 `, `	if planted("deleted-leaves-tags") {
 		return nil
@@ -140,7 +140,7 @@ func pushBugs() []Bug {
 `),
 		one("referrer-entered-without-a-look", "a referrer is entered into a list that has changed without a look at its manifest", "referr", refer,
 			`		if looked { // and`, `		if looked && !planted("referrer-entered-without-a-look") { // and`),
-		one("referrers-not-touched", "a delete does not write its subject's referrers when it is not among them", "referr", refer,
+		one("referrers-not-touched", "a delete does not write its subject's referrers when it is not among them", "referrer pushed again", refer,
 			`		head := referrersHead{List: list}
 		if`, `		head := referrersHead{List: list}
 		if planted("referrers-not-touched") && slices.EqualFunc(list, old.Head.List, func(a, b referrer) bool {

@@ -44,7 +44,7 @@ func claimBugs() []Bug {
 `, `	if !now.Is(done) || now.Head.Digest != c.digest && !planted("resume-of-any-digest") {
 `},
 		}},
-		one("resume-not-renewed", "a session is resumed without being renewed, so that its age lets the collector take it", claimed, commit,
+		one("resume-not-renewed", "a session is resumed without being renewed, so that its age lets the collector take it", "claimed session is collected", commit,
 			`	now, err := swap(ctx, l, format.UploadKey(t.id), s, done)
 `, `	now, err := s, error(nil)
 	if !planted("resume-not-renewed") {

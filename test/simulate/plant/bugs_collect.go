@@ -151,7 +151,7 @@ func collectDigestBugs() []Bug {
 		}
 		err = c.store.Records.Delete(ctx, entry.Key, cond)
 `),
-		one("session-not-aborted", "the segments of a session are deleted before it is aborted", "collect", sessions,
+		one("session-not-aborted", "the segments of a session are deleted before it is aborted", "claimed session is collected", sessions,
 			`		if s, err = format.Swap(ctx, c.store, entry.Key, s, format.Aborted); err != nil {
 `, `		if planted("session-not-aborted") {
 		} else if s, err = format.Swap(ctx, c.store, entry.Key, s, format.Aborted); err != nil {

@@ -13,7 +13,7 @@ func conditionBugs() []Bug {
 			`		if m.Is(live) {
 `, `		if m.Is(live) && !planted("condition-without-condemning") {
 `),
-		one("condition-tags-not-passed", "a delete under a condition does not pass the tags before it looks at them", "condition: a kill, while the image", deleteIf,
+		one("condition-tags-not-passed", "a delete under a condition does not pass the tags before it looks at them", "condition: .*whatever that names", deleteIf,
 			`		if err := l.passTags(ctx, repo, d, ""); err != nil {
 `, `		if planted("condition-tags-not-passed") {
 			_ = ctx
@@ -23,7 +23,7 @@ func conditionBugs() []Bug {
 			`		if err := l.askTags(ctx, repo, d, allow); err != nil {
 			return l.restoreManifest`, `		if err := l.askTags(ctx, repo, d, allow); err != nil && !planted("condition-looked-at-once") {
 			return l.restoreManifest`),
-		one("condition-fence-not-raised", "a delete under a condition does not raise the fence before it looks", "condition: a kill, while the image", deleteIf,
+		one("condition-fence-not-raised", "a delete under a condition does not raise the fence before it looks", "condition: .*whatever that names", deleteIf,
 			`		if err := l.raiseFence(ctx, repo); err != nil {
 `, `		if planted("condition-fence-not-raised") {
 			_ = ctx
