@@ -225,7 +225,7 @@ func (b *builder) apiKeys() (err error) {
 	if err != nil {
 		return err
 	}
-	b.authn.Keys, b.authn.IsKey = b.apikeys, apikey.Is
+	b.authn.Keys, b.authn.IsKey, b.authn.KnownKey = b.apikeys, apikey.Is, b.apikeys.Seen
 	b.authn.Bearers = append(b.authn.Bearers, b.apikeys)
 	b.d.ends = append(b.d.ends, b.apikeys.Close)
 	origins, err := b.origins()

@@ -97,6 +97,17 @@ func (f *Failures) begin(name string, from netip.Addr) attempt {
 	}}
 }
 
+// spent says how long an address must wait that has used up its bound; 0: it has not.
+func (f *Failures) spent(from netip.Addr) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	most := f.share(failuresPerAddress)
+	if left := f.filled("address "+addressOf(from), most, time.Now()).left; left < 1 {
+		return time.Duration((1 - left) / most * float64(failureWindow))
+	}
+	return 0
+}
+
 // share is this replica's part of a bound.
 func (f *Failures) share(all int) float64 {
 	return math.Ceil(float64(all) / float64(max(1, f.replicas())))

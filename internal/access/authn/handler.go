@@ -31,8 +31,10 @@ type Config struct {
 	// Passwords and Bearers are asked in their order, until one knows the credentials.
 	Passwords []Passwords
 	// Keys are asked instead for passwords that IsKey knows for keys; nil: there are none. Nobody guesses them, so that a name's failures do not lock its keys out.
-	Keys         Passwords
-	IsKey        func(password string) bool
+	Keys  Passwords
+	IsKey func(password string) bool
+	// KnownKey reports whether a key is known to be somebody's. Any other costs a read of the store, and is not looked at for an address that has failed too often.
+	KnownKey     func(password string) bool
 	Bearers      []Bearers
 	Certificates Certificates // nil: certificates name nobody
 	// Foreign reports whether a page of another origin has a browser ask for a change. A browser shows a certificate whichever page asks, so that it then names nobody;
@@ -251,6 +253,9 @@ func (h *Handler) bearer(ctx context.Context, req *access.Request, token string)
 	if token == "" || len(token) > maxTokenBytes {
 		return access.Identity{}, fmt.Errorf("%w: a token of %d bytes", ErrWrong, len(token))
 	}
+	if err := h.affordable(req, token); err != nil {
+		return access.Identity{}, err
+	}
 	id, err := access.Identity{}, ErrOther
 	for _, way := range h.cfg.Bearers {
 		if id, err = way.Verify(ctx, token); !errors.Is(err, ErrOther) {
@@ -271,6 +276,9 @@ func (h *Handler) bearer(ctx context.Context, req *access.Request, token string)
 
 // key checks a key: as a token, it is counted by the address, afterwards.
 func (h *Handler) key(ctx context.Context, req *access.Request, name, password string) (access.Identity, error) {
+	if err := h.affordable(req, password); err != nil {
+		return access.Identity{}, err
+	}
 	id, err := h.cfg.Keys.Check(ctx, name, password)
 	switch {
 	case err == nil:
@@ -282,6 +290,17 @@ func (h *Handler) key(ctx context.Context, req *access.Request, name, password s
 		return access.Identity{}, err
 	}
 	return access.Identity{}, fmt.Errorf("%w: %w", ErrWrong, err)
+}
+
+// affordable refuses to look at a key that nobody is known to have, for an address that has failed too often. Errors: wait.
+func (h *Handler) affordable(req *access.Request, key string) error {
+	if h.cfg.IsKey == nil || !h.cfg.IsKey(key) || h.cfg.KnownKey(key) {
+		return nil
+	}
+	if wait := h.cfg.Failures.spent(req.Client); wait > 0 {
+		return &limitedError{wait}
+	}
+	return nil
 }
 
 // failed counts a failure of an address. Errors: there were too many.

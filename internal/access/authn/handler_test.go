@@ -389,6 +389,59 @@ func TestGoodTokensAreNotCounted(t *testing.T) {
 	})
 }
 
+// keys know two of them. Each look costs a read.
+type keys struct{ reads atomic.Int64 }
+
+func (k *keys) Check(_ context.Context, name, password string) (access.Identity, error) {
+	k.reads.Add(1)
+	if name == "ann" && (password == "key-one" || password == "key-two") {
+		return access.Identity{Name: name, Way: access.APIKey}, nil
+	}
+	return access.Identity{}, ErrWrong
+}
+
+func (k *keys) Verify(ctx context.Context, token string) (access.Identity, error) {
+	if !strings.HasPrefix(token, "key-") {
+		return access.Identity{}, ErrOther
+	}
+	return k.Check(ctx, "ann", token)
+}
+
+// TestMadeUpKeys: an address that shows one made-up key after the other costs the store as many reads as it may fail, and no more; a key that is known goes on
+// from there, and keys elsewhere. Failures by keys are not those of the name.
+func TestMadeUpKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &keys{}
+		h := newHouse(func(c *Config) {
+			c.Keys, c.Bearers = known, append(c.Bearers, known)
+			c.IsKey = func(password string) bool { return strings.HasPrefix(password, "key-") }
+			c.KnownKey = func(password string) bool { return password == "key-one" }
+		})
+		for i := range 200 {
+			header := basic(fmt.Sprintf("ann:key-%d", i))
+			if i%2 == 1 {
+				header = fmt.Sprintf("Bearer key-%d", i)
+			}
+			if w := h.ask("192.0.2.1", header); (w.Code == 401) != (i < 30) || (w.Code == 429) != (i >= 30) {
+				t.Fatalf("key %d: %d", i, w.Code)
+			}
+		}
+		if n := known.reads.Load(); n != 30 {
+			t.Errorf("%d reads for 200 made-up keys, want 30", n)
+		}
+		for _, c := range []struct {
+			from, header string
+			status       int
+		}{
+			{"192.0.2.1", basic("ann:key-one"), 200}, {"192.0.2.1", "Bearer key-one", 200}, {"192.0.2.1", basic("ann:key-two"), 429}, {"192.0.2.2", basic("ann:key-two"), 200}, {"192.0.2.2", basic("ann:a"), 200},
+		} {
+			if w := h.ask(c.from, c.header); w.Code != c.status {
+				t.Errorf("%s from %s: %d, want %d", c.header, c.from, w.Code, c.status)
+			}
+		}
+	})
+}
+
 // TestBackendOut: a backend that cannot be asked says neither yes nor no, and is nobody's failure.
 func TestBackendOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -103,6 +103,16 @@ func Is(password string) bool {
 	return ok
 }
 
+// Seen reports whether a key of this id was shown here a while ago and was there: to look at it again costs a read that is worth it.
+func (k *Keys) Seen(password string) bool {
+	id, _, ok := split(password)
+	if !ok {
+		return false
+	}
+	key, found := k.known.Peek(id)
+	return found && key.Is(format.Live)
+}
+
 // Check is for a key in place of a password. What does not look like a key is authn.ErrOther.
 func (k *Keys) Check(ctx context.Context, name, password string) (access.Identity, error) {
 	id, secret, ok := split(password)

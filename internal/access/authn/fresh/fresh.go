@@ -106,6 +106,14 @@ func (m *Memory[K, V]) start(ctx context.Context, key K) *loading[V] {
 	return l
 }
 
+// Peek returns the answer for a key that is remembered, however old, without asking.
+func (m *Memory[K, V]) Peek(key K) (V, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known, found := m.answers.Peek(key)
+	return known.value, found
+}
+
 // Forget has a key read again when it is asked for next: this process has just written it.
 func (m *Memory[K, V]) Forget(key K) {
 	m.mu.Lock()
