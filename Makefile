@@ -22,10 +22,11 @@ run: build ## build and serve on 127.0.0.1:8080 from ./holdfast-data, with no co
 	bin/holdfast serve
 
 .PHONY: test
-test: ## install what the tests need, then run all of them with the race detector, then the small fault drills
+test: ## install what the tests need, then run all of them with the race detector, then the small fault drills, then each fuzz target for a second
 	scripts/tools.sh test chart
 	CGO_ENABLED=1 go run ./test/cmd/withs3 -- go test -p 2 -race -shuffle=on -timeout 25m $(PACKAGES)
 	go test -count=1 -parallel 4 -timeout 15m ./test/drills
+	scripts/fuzz.sh 1s
 
 .PHONY: unit
 unit: ## the tests that need no other program, for a quick look
