@@ -82,13 +82,6 @@ func (b *builder) revoked() *revoke.List {
 	return b.s.revoked
 }
 
-// covers is the list of revocations, as ways ask it.
-type covers struct{ list *revoke.List }
-
-func (c covers) Covers(ctx context.Context, user string, given time.Time) (bool, error) {
-	return c.list.Covers(ctx, user, given)
-}
-
 func (b *builder) htpasswd() error {
 	if b.cfg.Auth.Htpasswd == "" {
 		return nil
@@ -173,7 +166,7 @@ func (b *builder) bearer() error {
 	}
 	cfg := jwt.Config{File: c.Cert, Service: c.Service, Now: b.now, Log: b.s.log}
 	if list := b.revoked(); list != nil {
-		cfg.Revoked = covers{list}
+		cfg.Revoked = list
 	}
 	way, err := jwt.New(cfg)
 	if err != nil {
@@ -193,7 +186,7 @@ func (b *builder) workloads() error {
 	}
 	cfg := workload.Config{Compile: workload.CEL, Now: b.now, Log: b.s.log}
 	if list := b.revoked(); list != nil {
-		cfg.Revoked = covers{list}
+		cfg.Revoked = list
 	}
 	for _, o := range c.OIDC {
 		m := workload.Mapping{Username: o.Mapping.Username, Groups: o.Mapping.Groups}
@@ -221,7 +214,7 @@ func (b *builder) apiKeys() (err error) {
 	if !b.cfg.Auth.APIKey && b.cfg.Auth.OpenID == nil || b.root == nil {
 		return nil
 	}
-	b.apikeys, err = apikey.New(apikey.Config{Store: b.root.format(), Revoked: covers{b.revoked()}, Standing: b.standings, Log: b.s.log})
+	b.apikeys, err = apikey.New(apikey.Config{Store: b.root.format(), Revoked: b.revoked(), Standing: b.standings, Log: b.s.log})
 	if err != nil {
 		return err
 	}
@@ -298,7 +291,7 @@ func (b *builder) tokens() error {
 	}
 	name := cmp.Or(auth.Token.Service, service)
 	cfg := issue.Config{
-		Service: name, Secret: b.root.registry, Now: b.now, Revoked: covers{b.revoked()}, FailDelay: auth.FailDelay, Exchange: b.exchange, Log: b.s.log,
+		Service: name, Secret: b.root.registry, Now: b.now, Revoked: b.revoked(), FailDelay: auth.FailDelay, Exchange: b.exchange, Log: b.s.log,
 		Standing: b.standings,
 		Check: func(ctx context.Context, r *access.Request, name, password string) (access.Identity, error) {
 			id, err := b.d.authn.CheckPassword(ctx, r, name, password)

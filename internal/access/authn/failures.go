@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"holdfast/internal/edge"
 )
 
 // How often a name, and a client's address, may fail in a minute before it must wait.
@@ -126,12 +128,4 @@ func (f *Failures) filled(key string, most float64, now time.Time) *bucket {
 }
 
 // addressOf is what a client is counted by: of IPv6 the network that one client has.
-func addressOf(a netip.Addr) string {
-	a = a.Unmap()
-	if a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
-}
+func addressOf(a netip.Addr) string { return edge.Group(a.Unmap().WithZone("")).String() }

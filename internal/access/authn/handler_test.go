@@ -472,7 +472,7 @@ func TestFailDelay(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for a, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "2001:db8:1:2:ffff::": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64",
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::", "2001:db8:1:2:ffff::": "2001:db8:1:2::", "fe80::1%eth0": "fe80::",
 	} {
 		if got := addressOf(netip.MustParseAddr(a)); got != want {
 			t.Errorf("%s: %s, want %s", a, got, want)
