@@ -26,6 +26,7 @@ import (
 	"holdfast/internal/quota"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
+	"holdfast/internal/record/gather"
 	records3 "holdfast/internal/record/s3"
 	"holdfast/internal/registry"
 	"holdfast/internal/s3"
@@ -235,7 +236,7 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 		log.WarnContext(ctx, "the store's self-test warns", "bucket", client.Bucket(), "warning", warning)
 	}
 	log.InfoContext(ctx, "the store passed its self-test", "bucket", client.Bucket(), "endpoint", client.Endpoint(), "tier", result.Tier, "earlier", result.Cached)
-	s.records = records3.New(client, "")
+	s.records = gather.New(records3.New(client, ""), gather.Config{})
 	return datas3.New(client, "", budget), nil
 }
 
