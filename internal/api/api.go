@@ -166,10 +166,10 @@ func methodNotAllowed(w http.ResponseWriter, rt route, r *http.Request) error {
 }
 
 func setCommonHeaders(h http.Header) {
-	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
-	h.Set("Cache-Control", "private, no-cache")
+	h["Docker-Distribution-Api-Version"] = versionHeader
+	h["X-Content-Type-Options"] = nosniffHeader
+	h["Content-Security-Policy"] = policyHeader
+	h["Cache-Control"] = noCacheHeader
 }
 
 // closeAfterUnclear ends the connection after a request whose end a proxy in front may see elsewhere than we do,

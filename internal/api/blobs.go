@@ -107,13 +107,13 @@ func (h *Handler) headBlob(w *recorder, r *http.Request, repo oci.Repository, la
 // setBlobHeaders sets the headers of a blob and reports whether the client has it already. Its type is
 // never the client's: nothing that was pushed is run by a browser.
 func setBlobHeaders(w http.ResponseWriter, r *http.Request, blob *registry.Blob) (notModified bool) {
-	h := w.Header()
-	h.Set("Docker-Content-Digest", string(blob.Digest))
-	h.Set("Etag", etag(blob.Digest))
-	h.Set("Cache-Control", "private, max-age=31536000, immutable")
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", "attachment")
+	h, values := w.Header(), new(headerValues)
+	values.set(h, 0, "Docker-Content-Digest", string(blob.Digest))
+	values.set(h, 1, "Etag", etag(blob.Digest))
+	h["Cache-Control"] = immutableHeader
+	h["Accept-Ranges"] = bytesHeader
+	h["Content-Type"] = streamHeader
+	h["Content-Disposition"] = attachedHeader
 	return matches(r.Header.Values("If-None-Match"), blob.Digest)
 }
 

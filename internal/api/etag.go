@@ -12,9 +12,13 @@ func etag(d oci.Digest) string { return `"` + string(d) + `"` }
 
 // matches reports whether the lines of an If-None-Match header name the digest (RFC 9110, 13.1.2; weak comparison).
 func matches(lines []string, d oci.Digest) bool {
+	if len(lines) == 0 {
+		return false
+	}
+	want := etag(d)
 	for tag := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-		if tag == etag(d) || tag == "*" || tag == string(d) {
+		if tag == want || tag == "*" || tag == string(d) {
 			return true
 		}
 	}

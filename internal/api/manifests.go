@@ -31,18 +31,18 @@ func (h *Handler) getManifest(w *recorder, r *http.Request, repo oci.Repository,
 	if err != nil {
 		return err
 	}
-	head := w.Header()
-	head.Set("Docker-Content-Digest", string(m.Digest))
-	head.Set("Etag", etag(m.Digest))
+	head, values := w.Header(), new(headerValues)
+	values.set(head, 0, "Docker-Content-Digest", string(m.Digest))
+	values.set(head, 1, "Etag", etag(m.Digest))
 	if ref.Digest != "" {
-		head.Set("Cache-Control", "private, max-age=31536000, immutable")
+		head["Cache-Control"] = immutableHeader
 	}
 	if matches(r.Header.Values("If-None-Match"), m.Digest) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	head.Set("Content-Type", m.MediaType)
-	head.Set("Content-Length", strconv.Itoa(len(m.Body)))
+	values.set(head, 2, "Content-Type", m.MediaType)
+	values.set(head, 3, "Content-Length", strconv.Itoa(len(m.Body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil

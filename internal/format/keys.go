@@ -2,7 +2,6 @@ package format
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -55,65 +54,107 @@ func PartDigest(part string) (oci.Digest, error) {
 	return d, nil
 }
 
-func digestPath(d oci.Digest) string { return d.Encoded()[:2] + "/" + DigestPart(d) }
+// builder puts a key together without a string for each of its parts.
+type builder []byte
+
+// maxKey is more than most keys have.
+const maxKey = 256
+
+func newKey(prefix string) builder { return append(make(builder, 0, maxKey), prefix...) }
+
+func (b builder) key() record.Key { return record.Key(b) }
+
+func (b builder) add(s string) builder { return append(b, s...) }
+
+// digest adds DigestPart(d).
+func (b builder) digest(d oci.Digest) builder {
+	alg, hex, _ := strings.Cut(string(d), ":")
+	return b.add(alg).add("-").add(hex)
+}
+
+// spread adds h2 of a digest, and the digest.
+func (b builder) spread(d oci.Digest) builder {
+	return b.add(d.Encoded()[:2]).add("/").digest(d)
+}
+
+// escaped adds EscapeRepository(r).
+func (b builder) escaped(r oci.Repository) builder {
+	from := len(b)
+	b = b.add(string(r))
+	for i, c := range b[from:] {
+		switch c {
+		case '-':
+			b[from+i] = '!'
+		case '.':
+			b[from+i] = '-'
+		case '/':
+			b[from+i] = '.'
+		}
+	}
+	return b
+}
+
+// repository adds h2 of a repository, and the repository as a folder.
+func (b builder) repository(r oci.Repository) builder {
+	const hex = "0123456789abcdef"
+	sum := sha256.Sum256([]byte(r))
+	return append(b, hex[sum[0]>>4], hex[sum[0]&15], '/').escaped(r).add("/")
+}
 
 // BlobKey is the key of a blob record.
-func BlobKey(d oci.Digest) record.Key { return record.Key("b/" + digestPath(d)) }
+func BlobKey(d oci.Digest) record.Key { return newKey("b/").spread(d).key() }
 
 // LinkPrefix is the folder of all links of a digest; LinkKey one of them.
-func LinkPrefix(d oci.Digest) record.Key { return record.Key("l/" + digestPath(d) + "/") }
+func LinkPrefix(d oci.Digest) record.Key { return newKey("l/").spread(d).add("/").key() }
 
 // LinkKey is the key of the link that says that a repository has a blob.
 func LinkKey(r oci.Repository, d oci.Digest) record.Key {
-	return LinkPrefix(d) + record.Key(EscapeRepository(r))
-}
-
-func repositoryPath(r oci.Repository) string {
-	sum := sha256.Sum256([]byte(r))
-	return hex.EncodeToString(sum[:1]) + "/" + EscapeRepository(r) + "/"
+	return newKey("l/").spread(d).add("/").escaped(r).key()
 }
 
 // RepositoryPrefix is the folder of what a repository has of its own.
-func RepositoryPrefix(r oci.Repository) record.Key { return record.Key("r/" + repositoryPath(r)) }
+func RepositoryPrefix(r oci.Repository) record.Key { return newKey("r/").repository(r).key() }
 
 // ManifestPrefix is the folder of a repository's manifests.
-func ManifestPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "m/" }
+func ManifestPrefix(r oci.Repository) record.Key { return newKey("r/").repository(r).add("m/").key() }
 
 // ManifestKey is the key of a manifest.
 func ManifestKey(r oci.Repository, d oci.Digest) record.Key {
-	return ManifestPrefix(r) + record.Key(DigestPart(d))
+	return newKey("r/").repository(r).add("m/").digest(d).key()
 }
 
 // TagPrefix is the folder of a repository's tags.
-func TagPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "t/" }
+func TagPrefix(r oci.Repository) record.Key { return newKey("r/").repository(r).add("t/").key() }
 
 // TagKey is the key of a tag.
-func TagKey(r oci.Repository, t oci.Tag) record.Key { return TagPrefix(r) + record.Key(t) }
+func TagKey(r oci.Repository, t oci.Tag) record.Key {
+	return newKey("r/").repository(r).add("t/").add(string(t)).key()
+}
 
 // ReferrersKey is the key of the list of what refers to a subject.
 func ReferrersKey(r oci.Repository, subject oci.Digest) record.Key {
-	return RepositoryPrefix(r) + "s/" + record.Key(DigestPart(subject))
+	return newKey("r/").repository(r).add("s/").digest(subject).key()
 }
 
 // MarkersPrefix is the folder of the markers of a repository; MarkerPrefix of those of a manifest: the tags that it ever had.
-func MarkersPrefix(r oci.Repository) record.Key { return RepositoryPrefix(r) + "g/" }
+func MarkersPrefix(r oci.Repository) record.Key { return newKey("r/").repository(r).add("g/").key() }
 
 // MarkerPrefix is a folder of MarkersPrefix.
 func MarkerPrefix(r oci.Repository, d oci.Digest) record.Key {
-	return MarkersPrefix(r) + record.Key(DigestPart(d)) + "/"
+	return newKey("r/").repository(r).add("g/").digest(d).add("/").key()
 }
 
 // MarkerKey is the key of a marker.
 func MarkerKey(r oci.Repository, d oci.Digest, t oci.Tag) record.Key {
-	return MarkerPrefix(r, d) + record.Key(t)
+	return newKey("r/").repository(r).add("g/").digest(d).add("/").add(string(t)).key()
 }
 
 // FenceKey is the key of a repository's fence.
-func FenceKey(r oci.Repository) record.Key { return RepositoryPrefix(r) + "f" }
+func FenceKey(r oci.Repository) record.Key { return newKey("r/").repository(r).add("f").key() }
 
 // RepositoryKey is the key of a repository's marker, of which the catalog is a list.
 func RepositoryKey(r oci.Repository) record.Key {
-	return PrefixRepositories + record.Key(EscapeRepository(r))
+	return newKey(string(PrefixRepositories)).escaped(r).key()
 }
 
 // LeaseKey is the key of a lease. Its name is one part of a key.
@@ -129,7 +170,7 @@ const PrefixReplicas = record.Key("cfg/replica/")
 func ReplicaKey(id string) record.Key { return PrefixReplicas + record.Key(id) }
 
 // PulledPrefix is the folder of the pull times of a repository's manifests.
-func PulledPrefix(r oci.Repository) record.Key { return record.Key("p/" + repositoryPath(r)) }
+func PulledPrefix(r oci.Repository) record.Key { return newKey("p/").repository(r).key() }
 
 // PulledKey is the key of a manifest's pull time.
 func PulledKey(r oci.Repository, d oci.Digest) record.Key {

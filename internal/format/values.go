@@ -187,6 +187,7 @@ func Decode(value []byte, h Header) ([]byte, error) {
 	if !found {
 		return nil, fmt.Errorf("format: a value of %d bytes has no head", len(value))
 	}
+	head = bytes.TrimRight(head, " ") // the parser would look at each of them, twice
 	if err := json.Unmarshal(head, h); err != nil {
 		return nil, fmt.Errorf("format: read a value's head: %w", err)
 	}

@@ -322,7 +322,7 @@ func embedded(field string, v any, d Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, invalid(field, "must be base64")
 	}
-	if int64(len(data)) != d.Size || d.Digest.Algorithm().FromBytes(data) != d.Digest {
+	if int64(len(data)) != d.Size || !IsDigest(d.Digest, data) {
 		return nil, invalid(field, "is not the content that size and digest describe")
 	}
 	return data, nil

@@ -1,8 +1,9 @@
 package oci
 
 import (
-	_ "crypto/sha256" // go-digest finds its hashes among what is linked in
+	"crypto/sha256" // go-digest finds its hashes among what is linked in
 	_ "crypto/sha512"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -135,6 +136,18 @@ func ParseDigest(s string) (Digest, error) {
 		}
 	}
 	return Digest(s), nil
+}
+
+// IsDigest reports whether d is the digest of content. It allocates nothing for sha256.
+func IsDigest(d Digest, content []byte) bool {
+	want, found := strings.CutPrefix(string(d), "sha256:")
+	if !found {
+		return d.Algorithm().FromBytes(content) == d
+	}
+	var text [2 * sha256.Size]byte
+	sum := sha256.Sum256(content)
+	hex.Encode(text[:], sum[:])
+	return string(text[:]) == want
 }
 
 // ParseAlgorithm checks the name of a digest algorithm: sha256 or sha512. Errors: DIGEST_INVALID.

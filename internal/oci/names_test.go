@@ -1,6 +1,7 @@
 package oci_test
 
 import (
+	"bytes"
 	"errors"
 	"regexp"
 	"strings"
@@ -167,5 +168,20 @@ func TestErrorsAreTheirParts(t *testing.T) {
 	}
 	if !errors.Is(several, oci.ErrBlobUnknown) || !errors.Is(several, cause) || errors.Is(several, oci.ErrDenied) || several[1].Reason != oci.InUse {
 		t.Errorf("%v is not what it is made of", several)
+	}
+}
+
+func TestIsDigest(t *testing.T) {
+	for _, content := range [][]byte{nil, []byte("a"), bytes.Repeat([]byte("b"), 1<<16)} {
+		for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
+			d := alg.FromBytes(content)
+			if !oci.IsDigest(d, content) || oci.IsDigest(d, append([]byte("x"), content...)) || oci.IsDigest(d[:len(d)-1], content) {
+				t.Errorf("%s of %d bytes", alg, len(content))
+			}
+		}
+	}
+	d, content := digest.FromString("a"), []byte("a")
+	if n := testing.AllocsPerRun(100, func() { oci.IsDigest(d, content) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -58,7 +58,7 @@ func (l *Local) resolveDigest(ctx context.Context, repo oci.Repository, ref oci.
 }
 
 func verified(d oci.Digest, mediaType string, body []byte) (*Stored, error) {
-	if d.Algorithm().FromBytes(body) != d {
+	if !oci.IsDigest(d, body) {
 		return nil, fmt.Errorf("registry: the stored manifest %s has another digest: %w", d, errDamaged(d))
 	}
 	return &Stored{Digest: d, MediaType: mediaType, Body: body}, nil

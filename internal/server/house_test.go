@@ -32,7 +32,7 @@ import (
 
 // house is a server over stores in memory, without a listener.
 type house struct {
-	t   *testing.T
+	t   testing.TB
 	s   *Server
 	log *lines
 }
@@ -65,7 +65,7 @@ next:
 	return found
 }
 
-func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Storage) *house {
+func newHouse(t testing.TB, records record.Store, segments data.Store, cfg Storage) *house {
 	t.Helper()
 	h := &house{t: t, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -87,7 +87,7 @@ func newHouse(t *testing.T, records record.Store, segments data.Store, cfg Stora
 	return h
 }
 
-func inMemory(t *testing.T, cfg Storage) *house {
+func inMemory(t testing.TB, cfg Storage) *house {
 	t.Helper()
 	return newHouse(t, recordmem.New(recordmem.Config{}), datamem.New(datamem.Config{}), cfg)
 }
