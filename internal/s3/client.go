@@ -24,7 +24,7 @@ type Client struct {
 	endpoint    string // "" for AWS
 	base        string
 	sdk         *s3.Client
-	presign     *s3.PresignClient
+	presign     *presigner
 	credentials *aws.CredentialsCache // nil when they are of the configuration
 	keys        *keys                 // nil when they are not
 	transport   *http.Transport
@@ -138,7 +138,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 		}
 	})
 	c.endpoint = aws.ToString(c.sdk.Options().BaseEndpoint)
-	c.presign = s3.NewPresignClient(c.sdk)
+	c.presign = &presigner{sdk: s3.NewPresignClient(c.sdk), credentials: c.sdk.Options().Credentials}
 	return c, nil
 }
 

@@ -191,18 +191,6 @@ func (c *Client) Delete(ctx context.Context, key, match string) error {
 	return err
 }
 
-// Presign returns a URL for a GET of the object until ttl has passed. It makes no request to the store.
-func (c *Client) Presign(ctx context.Context, key string, ttl time.Duration) (string, error) {
-	req, err := c.presign.PresignGetObject(ctx, &s3.GetObjectInput{
-		Bucket: c.bucket(), Key: c.key(key),
-		ResponseContentType: aws.String("application/octet-stream"),
-	}, s3.WithPresignExpires(ttl))
-	if err != nil {
-		return "", newError("presign", err)
-	}
-	return req.URL, nil
-}
-
 func (c *Client) storageClass() types.StorageClass {
 	if class := strings.ToUpper(c.cfg.StorageClass); class != "" && class != "NONE" {
 		return types.StorageClass(class)
