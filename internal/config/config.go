@@ -57,6 +57,8 @@ type Store struct {
 	Commit bool
 	// Redirect answers whole blobs with a URL of the store, where the driver has such URLs.
 	Redirect bool
+	// RedirectRules say before Redirect for which clients and blobs that is so: the first that is for a request decides.
+	RedirectRules []RedirectRule
 	// IgnoreForeign starts although the directory or prefix holds what this program did not write.
 	IgnoreForeign bool
 	// DeleteEnabled is storage.delete, the same in all stores. Without it the deletes of the API answer 405.

@@ -18,6 +18,7 @@ func storeKeys() []key {
 		{path: "remoteCache", kind: parseBool, state: silent},
 		{path: "hydrateBlobOnRead", kind: parseBool, state: ignored, text: "has no effect: every replica reads blobs from the store"},
 	}
+	keys = append(keys, redirectKeys()...)
 	keys = append(keys, quotaKeys()...)
 	keys = append(keys, gcKeys()...)
 	keys = append(keys, driverKeys()...)

@@ -82,6 +82,12 @@ func TestProblems(t *testing.T) {
 			`storage.quotas[1].prefix: is missing: want the path of repositories, "/" for all of the store (c.yaml:1:62)`,
 			`storage.quotas[2].bytes: is missing: want a size, as "500GiB" (c.yaml:1:74)`,
 			`storage.quotas[4].prefix: is the same prefix as another: got c, want it once (c.yaml:1:120)`}},
+		"redirects": {"c.yaml", "storage: {rootDirectory: /d, redirectRules: [{minSize: -1}, {networks: [10.0.0.0/33], redirect: true}, {header: 'a b', headerValue: x, redirect: true}, {headerValue: x, redirect: false}]}\n", []string{
+			`storage.redirectRules[0].minSize: is out of range: got -1, want 0 or more (c.yaml:1:55)`,
+			`storage.redirectRules[0].redirect: is missing: want true or false: what the rule decides (c.yaml:1:45)`,
+			`storage.redirectRules[1].networks: has an item that is neither a network in CIDR nor an address: got 10.0.0.0/33, want networks and addresses, as "10.0.0.0/8" or "192.0.2.7" (c.yaml:1:71)`,
+			`storage.redirectRules[2].header: is not the name of a header: got "a b", want the name of a header, as "X-Holdfast-Redirect" (c.yaml:1:113)`,
+			`storage.redirectRules[3].header: is missing: want the header that headerValue is of (c.yaml:1:153)`}},
 		"address":          {"c.yaml", local + "http: {address: 10.0.0.256}\n", []string{`http.address: is not an address: got "10.0.0.256", want an IP address or a host name, without a port (c.yaml:2:17)`}},
 		"address and port": {"c.yaml", local + "http: {address: \"127.0.0.1:80\"}\n", []string{`http.address: is not an address: got "127.0.0.1:80", want an IP address or a host name, without a port (c.yaml:2:17)`}},
 		"IPv4 in brackets": {"c.yaml", local + "http: {address: \"[127.0.0.1]\"}\n", []string{`http.address: is not an address: got "[127.0.0.1]", want an IP address or a host name, without a port (c.yaml:2:17)`}},
@@ -154,9 +160,14 @@ func TestWarnings(t *testing.T) {
 			[]string{"config: storage.dedupe, storage.subPaths./a.dedupe: deduplication is always on, and exact: it needs no cache and no lock"}},
 		"less than durable": {"storage: {rootDirectory: /d, commit: false}\n", []string{"config: storage.commit: a power cut may take blobs that were acknowledged in the last seconds"}},
 		"local redirect":    {"storage: {rootDirectory: /d, redirectBlobURL: true}\n", []string{"config: storage.redirectBlobURL: has no effect: a local store has no URLs to redirect to"}},
-		"every interface":   {local + "http: {address: ''}\n", []string{"config: http.address: is empty: every network interface of the machine is listened on"}},
-		"audit":             {local + "log: {audit: /a}\n", nil},
-		"quotas":            {"storage: {rootDirectory: /d, maxRepos: 7, quotas: [{prefix: team/a, bytes: 1GiB}, {prefix: /, bytes: 5}], subPaths: {/s: {rootDirectory: /e, quotas: {prefix: s/b, bytes: 1}}}}\n", nil},
+		"redirects":         {s3Rules("[{minSize: 1MiB, networks: [10.0.0.0/8], userAgents: ['containerd/*'], redirect: true}, {redirect: false}]"), nil},
+		"odd redirects": {s3Rules("[{redirect: true}, {header: x-direct, redirect: false}]"), []string{
+			"config: storage.redirectRules[0]: is for every request: the rules after it are for none",
+			"config: storage.redirectRules[1].header: is believed of nobody: the rule is for no request without http.trustedProxies"}},
+		"local redirects": {"storage: {rootDirectory: /d, redirectRules: [{redirect: true}]}\n", []string{"config: storage.redirectRules: has no effect: a local store has no URLs to redirect to"}},
+		"every interface": {local + "http: {address: ''}\n", []string{"config: http.address: is empty: every network interface of the machine is listened on"}},
+		"audit":           {local + "log: {audit: /a}\n", nil},
+		"quotas":          {"storage: {rootDirectory: /d, maxRepos: 7, quotas: [{prefix: team/a, bytes: 1GiB}, {prefix: /, bytes: 5}], subPaths: {/s: {rootDirectory: /e, quotas: {prefix: s/b, bytes: 1}}}}\n", nil},
 		"quota of elsewhere": {"storage: {rootDirectory: /d, subPaths: {/s: {rootDirectory: /e, quotas: [{prefix: a, bytes: 1}]}}}\n",
 			[]string{"config: storage.subPaths./s.quotas[0].prefix: is not below the path of this store: the quota is for nothing"}},
 		"driver's": {s3With("v4auth: false, objectacl: public-read, loglevel: debug, chunksize: 512MiB"), []string{
@@ -174,4 +185,9 @@ func TestWarnings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// s3Rules is a file with an S3 store and rules of who is redirected to it.
+func s3Rules(rules string) string {
+	return "storage: {redirectRules: " + rules + ", storageDriver: {name: s3, bucket: bbb, regionendpoint: 'http://h', accesskey: a, secretkey: b}}\n"
 }

@@ -64,6 +64,8 @@ func ours() []string {
 		"http.auth.token", "http.auth.token.enable", "http.auth.token.service",
 		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.minBodyRate",
 		"storage.quotas[].prefix", "storage.quotas[].bytes",
+		"storage.redirectRules[].minSize", "storage.redirectRules[].networks", "storage.redirectRules[].userAgents", "storage.redirectRules[].header",
+		"storage.redirectRules[].headerValue", "storage.redirectRules[].redirect",
 		"http.auth.ldap.bindDN", "http.auth.ldap.bindPassword",
 	}
 }

@@ -50,6 +50,7 @@ func (t Trusted) Peer(r *http.Request) Peer {
 	if !t.Contains(p.Client) {
 		return p
 	}
+	p.Headers = r.Header
 	hops, proto := forwarded(r.Header)
 	if list := r.Header.Values("X-Forwarded-For"); len(list) > 0 {
 		p.ForwardedFor = strings.Join(list, ", ")

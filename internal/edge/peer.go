@@ -14,6 +14,8 @@ type Peer struct {
 	Proxied bool
 	// ForwardedFor is X-Forwarded-For as a trusted proxy sent it, else "".
 	ForwardedFor string
+	// Headers are the request's where the peer is a trusted proxy, which vouches for those that it sets, and nil else. Nobody changes them.
+	Headers http.Header
 	// Secure says that the client speaks TLS: with us, or with the trusted proxy, as that says.
 	Secure bool
 }

@@ -85,9 +85,9 @@ type localBytes struct {
 	segments []segment
 }
 
-// URL implements BlobBytes for blobs of one segment, where Config.Redirect asks for it.
+// URL implements BlobBytes for blobs of one segment, where Config.Redirects, or Config.Redirect, asks for it.
 func (b *localBytes) URL(ctx context.Context, ttl time.Duration) (string, error) {
-	if !b.l.urls || len(b.segments) != 1 {
+	if len(b.segments) != 1 || !b.l.urls(ctx, b.size) {
 		return "", nil
 	}
 	url, err := b.l.data.PresignedURL(ctx, b.segments[0].ID, ttl)

@@ -19,7 +19,9 @@ type Config struct {
 	Ages         Ages  // zero: format.DefaultAges
 	MaxBlobBytes int64 // 0: no limit
 	Redirect     bool  // blobs have URLs, where the store gives them
-	MaxNameBytes int   // longest repository name that the store can hold; 0: the spec's 255
+	// Redirects says in place of Redirect, for each request by its context, whether a blob of so many bytes has a URL. nil: Redirect says it for all.
+	Redirects    func(ctx context.Context, bytes int64) bool
+	MaxNameBytes int // longest repository name that the store can hold; 0: the spec's 255
 
 	Features []format.Feature // that this program knows
 	Scales   format.Scales    // nil: nobody asks what repositories hold
@@ -38,7 +40,7 @@ type Local struct {
 	log     *slog.Logger
 	ages    Ages
 	maxBlob atomic.Int64
-	urls    bool
+	urls    func(ctx context.Context, bytes int64) bool
 	maxName int
 	keys    keyring
 	changed func(repo oci.Repository, blobs ...oci.Digest)
@@ -66,7 +68,10 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if err := cfg.Ages.Check(); err != nil {
 		return nil, err
 	}
-	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages, Scales: cfg.Scales}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirect, maxName: cfg.MaxNameBytes}
+	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages, Scales: cfg.Scales}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirects, maxName: cfg.MaxNameBytes}
+	if l.urls == nil {
+		l.urls = func(context.Context, int64) bool { return cfg.Redirect }
+	}
 	l.maxBlob.Store(cfg.MaxBlobBytes)
 	if l.changed = cfg.Changed; l.changed == nil {
 		l.changed = func(oci.Repository, ...oci.Digest) {}

@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/format"
 	"holdfast/internal/quota"
+	"holdfast/internal/redirect"
 	"holdfast/internal/s3"
 )
 
@@ -52,9 +53,10 @@ type Storage struct {
 	S3  *s3.Config
 	Dir string
 
-	NoSync        bool // local: acknowledged before it is on disk
-	Redirect      bool // S3: clients read whole blobs from the store itself
-	IgnoreForeign bool // start although another registry's data lies where ours would
+	NoSync        bool            // local: acknowledged before it is on disk
+	Redirect      bool            // S3: clients read whole blobs from the store itself
+	RedirectRules []redirect.Rule // S3: before Redirect, for which clients and blobs that is so
+	IgnoreForeign bool            // start although another registry's data lies where ours would
 	MaxBlobBytes  int64
 
 	Ages    format.Ages // zero: format.DefaultAges

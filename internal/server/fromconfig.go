@@ -72,6 +72,7 @@ func storage(c config.Store) Storage {
 		Dir:           c.RootDirectory,
 		NoSync:        !c.Commit,
 		Redirect:      c.Redirect,
+		RedirectRules: redirectRules(c.RedirectRules),
 		IgnoreForeign: c.IgnoreForeign,
 		MaxBlobBytes:  c.MaxBlobSize,
 		Limits:        limits(c),

@@ -32,6 +32,7 @@ func (s Storage) merged(next Storage) Storage {
 	out := s
 	out.MaxBlobBytes = next.MaxBlobBytes
 	out.Limits = next.Limits
+	out.Redirect, out.RedirectRules = next.Redirect, next.RedirectRules
 	out.Collect = next.Collect
 	out.Collect.Enabled = s.Collect.Enabled && next.Collect.Enabled
 	if next.Collect.Policies.NeedPullTimes() && !s.Collect.Policies.NeedPullTimes() {

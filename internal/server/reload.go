@@ -155,6 +155,9 @@ func (s *Server) configure(ctx context.Context) {
 		st.live.Store(&storage.Collect)
 		st.book.SetLimits(storage.Limits)
 		st.registry.SetMaxBlobBytes(storage.MaxBlobBytes)
+		if err := st.redirectBy(storage); err != nil { // the configuration was checked: a mistake of ours
+			s.log.ErrorContext(ctx, "who is redirected to the store stays as it was", "store", st.name, "err", err)
+		}
 		if keys := storage.S3; st.client != nil && keys.AccessKey != "" && !st.client.SetKeys(keys.AccessKey, keys.SecretKey, keys.SessionToken) {
 			s.log.WarnContext(ctx, "the store has no keys of the configuration", "store", st.name)
 		}

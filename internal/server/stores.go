@@ -28,6 +28,7 @@ import (
 	recordbolt "holdfast/internal/record/bolt"
 	"holdfast/internal/record/gather"
 	records3 "holdfast/internal/record/s3"
+	"holdfast/internal/redirect"
 	"holdfast/internal/registry"
 	"holdfast/internal/s3"
 	"holdfast/internal/s3/probe"
@@ -56,6 +57,8 @@ type store struct {
 	watchers stores.Observers // are told of what the store is asked
 	retest   bool             // the self-test's result is an earlier one: test in the background
 	closers  []func() error
+
+	redirects atomic.Pointer[redirect.Rules] // who reads blobs from the store itself
 
 	live atomic.Pointer[Collection] // what a new configuration made of cfg.Collect; nil: it is as it was
 	halt context.CancelFunc         // ends the work beside requests for good, on a store that must not be used
@@ -154,8 +157,11 @@ func (s *store) openRegistry(ctx context.Context, enforce bool, log *slog.Logger
 	if s.cfg.Ages == (format.Ages{}) {
 		s.cfg.Ages = format.DefaultAges()
 	}
+	if err := s.redirectBy(s.cfg); err != nil {
+		return fmt.Errorf("%w: storage.redirectRules: %w", ErrRefused, err)
+	}
 	s.openBook(enforce, log)
-	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirect: s.cfg.Redirect, MaxNameBytes: s.maxName}
+	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirects: s.redirected, MaxNameBytes: s.maxName}
 	if s.cfg.Collect.Enabled { // else hints would pile up
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed
