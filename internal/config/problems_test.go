@@ -83,9 +83,9 @@ func TestProblems(t *testing.T) {
 			`storage.quotas[2].bytes: is missing: want a size, as "500GiB" (c.yaml:1:74)`,
 			`storage.quotas[4].prefix: is the same prefix as another: got c, want it once (c.yaml:1:120)`}},
 		"redirects": {"c.yaml", "storage: {rootDirectory: /d, redirectRules: [{minSize: -1}, {networks: [10.0.0.0/33], redirect: true}, {header: 'a b', headerValue: x, redirect: true}, {headerValue: x, redirect: false}]}\n", []string{
-			`storage.redirectRules[0].minSize: is out of range: got -1, want 0 or more (c.yaml:1:55)`,
-			`storage.redirectRules[0].redirect: is missing: want true or false: what the rule decides (c.yaml:1:45)`,
-			`storage.redirectRules[1].networks: has an item that is neither a network in CIDR nor an address: got 10.0.0.0/33, want networks and addresses, as "10.0.0.0/8" or "192.0.2.7" (c.yaml:1:71)`,
+			`storage.redirectRules[0].redirect: is missing: want true or false: what the rule decides (c.yaml:1:46)`,
+			`storage.redirectRules[0].minSize: is out of range: got -1, want 0 or more (c.yaml:1:56)`,
+			`storage.redirectRules[1].networks: has an item that is neither a network in CIDR nor an address: got "10.0.0.0/33", want networks and addresses, as "10.0.0.0/8" or "192.0.2.7" (c.yaml:1:72)`,
 			`storage.redirectRules[2].header: is not the name of a header: got "a b", want the name of a header, as "X-Holdfast-Redirect" (c.yaml:1:113)`,
 			`storage.redirectRules[3].header: is missing: want the header that headerValue is of (c.yaml:1:153)`}},
 		"address":          {"c.yaml", local + "http: {address: 10.0.0.256}\n", []string{`http.address: is not an address: got "10.0.0.256", want an IP address or a host name, without a port (c.yaml:2:17)`}},

@@ -65,8 +65,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// FuzzMatches compares with a regular expression.
-func FuzzMatches(f *testing.F) {
+// FuzzUserAgent compares with a regular expression.
+func FuzzUserAgent(f *testing.F) {
 	for _, pair := range [][2]string{{"a*b", "ab"}, {"*", ""}, {"", ""}, {"a*a", "a"}, {"*aab", "aaab"}, {"a**b*", "axbx"}, {"*ab*ab*", "abab"}, {"ab*bc", "abc"}} {
 		f.Add(pair[0], pair[1])
 	}
