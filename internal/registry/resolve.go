@@ -111,7 +111,7 @@ func listNames[T ~string](ctx context.Context, l *Local, prefix record.Key, last
 	if last != "" {
 		after = prefix + record.Key(last)
 	}
-	for entry, err := range l.records.List(ctx, prefix, after) {
+	for entry, err := range l.records.List(record.Expect(ctx, n+1), prefix, after) {
 		if err != nil {
 			return Page[T]{}, fmt.Errorf("registry: list %s: %w", prefix, err)
 		}

@@ -183,7 +183,7 @@ func TestDeadConnection(t *testing.T) {
 	body := [][]byte{[]byte("value")}
 	for name, request := range map[string]func(*Client, context.Context) error{
 		"get":    func(c *Client, ctx context.Context) error { _, _, err := c.GetValue(ctx, "k", 10); return err },
-		"list":   func(c *Client, ctx context.Context) error { _, _, err := c.page(ctx, "k", ""); return err },
+		"list":   func(c *Client, ctx context.Context) error { _, _, err := c.page(ctx, "k", "", pageSize); return err },
 		"delete": func(c *Client, ctx context.Context) error { return c.Delete(ctx, "k", "") },
 		"object": func(c *Client, ctx context.Context) error { _, err := c.PutObject(ctx, "k", body, 5); return err },
 		"part": func(c *Client, ctx context.Context) error {

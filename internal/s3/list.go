@@ -17,15 +17,30 @@ type Item struct {
 	Info
 }
 
-const pageSize = 1000
+const (
+	pageSize  = 1000
+	leastPage = 16 // keys that are asked for at least: a few more cost nothing
+)
 
 // List yields the keys that begin with prefix and are greater than after, in byte order, a page of up
 // to 1,000 at a time. It stops at the first error, which it yields; an answer that is out of order,
 // outside of prefix or cut short is one.
 func (c *Client) List(ctx context.Context, prefix, after string) iter.Seq2[Item, error] {
+	return c.ListSome(ctx, prefix, after, 0)
+}
+
+// ListSome is List for a caller who will read about expected keys, 0 for all: its pages are no larger than that, until more are read.
+func (c *Client) ListSome(ctx context.Context, prefix, after string, expected int) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		for more := true; more; {
-			items, truncated, err := c.page(ctx, prefix, after)
+		size, left := pageSize, expected
+		for more := true; more; left -= size {
+			switch {
+			case left > 0:
+				size = max(leastPage, min(left, pageSize))
+			case expected > 0: // the caller passes over many
+				size = min(2*size, pageSize)
+			}
+			items, truncated, err := c.page(ctx, prefix, after, size)
 			if err != nil {
 				yield(Item{}, err)
 				return
@@ -41,10 +56,10 @@ func (c *Client) List(ctx context.Context, prefix, after string) iter.Seq2[Item,
 	}
 }
 
-func (c *Client) page(ctx context.Context, prefix, after string) (items []Item, truncated bool, err error) {
+func (c *Client) page(ctx context.Context, prefix, after string, size int) (items []Item, truncated bool, err error) {
 	in := &s3.ListObjectsV2Input{
 		Bucket: c.bucket(), Prefix: c.key(prefix),
-		MaxKeys: aws.Int32(pageSize),
+		MaxKeys: aws.Int32(int32(size)), //nolint:gosec // G115: at most pageSize
 	}
 	if after != "" {
 		in.StartAfter = c.key(after)

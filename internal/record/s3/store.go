@@ -64,14 +64,14 @@ func (s *Store) stamp(info s3.Info) (record.Stamp, error) {
 	return record.Stamp{Version: record.Version(info.Version), Modified: info.Modified}, nil
 }
 
-// List implements record.Store with one ListObjectsV2 for each 1,000 keys.
+// List implements record.Store with one ListObjectsV2 for each 1,000 keys; for fewer where record.Expect says that fewer are wanted.
 func (s *Store) List(ctx context.Context, prefix, after record.Key) iter.Seq2[record.Entry, error] {
 	return func(yield func(record.Entry, error) bool) {
 		start := ""
 		if after != "" {
 			start = s.key(after)
 		}
-		for item, err := range s.client.List(ctx, s.key(prefix), start) {
+		for item, err := range s.client.ListSome(ctx, s.key(prefix), start, record.Expected(ctx)) {
 			var stamp record.Stamp
 			if err == nil {
 				stamp, err = s.stamp(item.Info)
