@@ -17,7 +17,7 @@ const (
 	chunkSize = 256 << 10
 )
 
-// Budget is the memory that all writers of a process share, in chunks of 256 KiB.
+// Budget is the memory that all writers of a process share, in chunks of 256 KiB. What they do not use, up to half of it, is lent to readers.
 //
 // A writer that needs a chunk when none is free waits its turn, first come first served. Chunks come
 // back by themselves when an upload of a part ends. When fewer are on their way back than writers
@@ -33,6 +33,9 @@ type Budget struct {
 	waiters   []*waiter
 	writers   map[*writer]*account
 	closed    bool
+
+	lent    int      // chunks that readers have: see lend.go
+	reclaim []func() // have them give back what they can spare
 }
 
 // account is what the budget knows of a writer.
@@ -80,7 +83,7 @@ func (b *Budget) Close() error {
 func (b *Budget) InUse() (used, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return int64(b.total-len(b.free)) * chunkSize, int64(b.total) * chunkSize
+	return int64(b.total-len(b.free)-b.lent) * chunkSize, int64(b.total) * chunkSize
 }
 
 func (b *Budget) join(w *writer) {
@@ -99,6 +102,7 @@ func (b *Budget) leave(w *writer) {
 // acquire returns a chunk that no part holds yet; the writer gives it to attach or release. Errors:
 // data.ErrFull when the writer was sealed, the context's.
 func (b *Budget) acquire(ctx context.Context, w *writer) ([]byte, error) {
+	b.reclaimLent()
 	b.mu.Lock()
 	acc := b.writers[w]
 	if acc.sealed {

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"holdfast/internal/data"
@@ -23,6 +24,9 @@ type Store struct {
 	prefix   string // "" or ends with '/'
 	budget   *Budget
 	maxParts int // a segment that has as many is full
+
+	mu      sync.Mutex
+	deleted []func(data.ID) // are told of every segment that is deleted
 }
 
 var _ data.Store = (*Store)(nil)
@@ -78,6 +82,12 @@ func (s *Store) Delete(ctx context.Context, id data.ID) error {
 	}
 	if err := s.client.Delete(ctx, key, ""); err != nil {
 		return fmt.Errorf("s3: delete segment %s: %w", id, wrap(err))
+	}
+	s.mu.Lock()
+	deleted := s.deleted
+	s.mu.Unlock()
+	for _, tell := range deleted {
+		tell(id)
 	}
 	return nil
 }
