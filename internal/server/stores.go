@@ -166,8 +166,16 @@ func (s *store) openRegistry(ctx context.Context, enforce bool, log *slog.Logger
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed
 	}
-	s.registry, err = registry.New(ctx, s.records, s.segments, local, log)
+	s.registry, err = registry.New(ctx, s.records, s.forClients(), local, log)
 	return s.refusedIfNewer(err)
+}
+
+// forClients are the segments as the registry reads them; all else reads what is stored.
+func (s *store) forClients() data.Store {
+	if segments, ok := s.segments.(*datas3.Store); ok {
+		return segments.Clients()
+	}
+	return s.segments
 }
 
 func (s *store) open(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {

@@ -45,6 +45,13 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// TestClients is the suite for the view that shares what it reads.
+func TestClients(t *testing.T) {
+	datatest.Options{PartSize: s3.MinPartSize}.Run(t, func(t *testing.T) data.Store {
+		return datas3.New(s3test.Servers(t)[0].Client(t, func(c *s3.Config) { c.PartSize = s3.MinPartSize }), "", newBudget(t, 64<<20)).Clients()
+	})
+}
+
 // gateways writes through one process of a store and reads through another.
 type gateways struct {
 	data.Store

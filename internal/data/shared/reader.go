@@ -14,7 +14,7 @@ const (
 	// minAhead is how far ahead of a client is always read, so that the next chunk has begun when it comes there.
 	minAhead = ChunkBytes / 8
 	// maxAhead is how far ahead is read of a client that had to wait for the store in each of its last chunks.
-	maxAhead = minAhead + 5*ChunkBytes
+	maxAhead = minAhead + 4*ChunkBytes
 	// slowTime is how long a client may take for a chunk that is there. One that takes longer has no memory kept for it.
 	slowTime = 10 * time.Second
 	// patience is how long others wait, all their waits together, for one that is far behind, and lateShare of its own time if that is more.
@@ -47,9 +47,9 @@ type reader struct {
 	end    int64
 	chunk  *chunk // that it is in
 	ahead  int64
-	since  time.Time     // when it came into the chunk, or waited last
-	waits  bool          // it waits for the store or for memory: that is not its client's fault
-	waited bool          // for the store, in this chunk
+	since  time.Time // when it came into the chunk, or waited last
+	waits  bool      // it waits for the store or for memory: that is not its client's fault
+	waited bool      // for the store, in this chunk
 	joined time.Time
 	late   time.Duration // how long others waited for it since it joined them
 }
@@ -81,7 +81,6 @@ func (r *reader) begin() error {
 		s.mu.Lock()
 		if c.answered && !c.gone {
 			r.learn(c.flock.object)
-			r.waited = false // that is the store's first answer, and no sign of how fast it sends
 			s.mu.Unlock()
 			return nil
 		}
@@ -305,7 +304,9 @@ func (r *reader) wait(c *chunk) error {
 	if c.gone {
 		return nil
 	}
-	r.waited = true
+	if r.pos-c.start() >= minAhead { // before, it is the time that the store takes to answer
+		r.waited = true
+	}
 	return r.pause(c.waiting(), 0)
 }
 
