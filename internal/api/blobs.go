@@ -18,7 +18,11 @@ func (h *Handler) getBlob(w *recorder, r *http.Request, repo oci.Repository, las
 	if err != nil {
 		return err
 	}
-	blob, err := h.registry.Blob(r.Context(), repo, d)
+	ctx := r.Context()
+	if r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" {
+		ctx = registry.ExpectWhole(ctx)
+	}
+	blob, err := h.registry.Blob(ctx, repo, d)
 	if err != nil {
 		return err
 	}

@@ -24,18 +24,24 @@ func errDamaged(d oci.Digest) error {
 	return oci.Errorf(oci.Unavailable, "the stored bytes of %s are damaged: push it again to repair it", d)
 }
 
-// Blob implements Blobs with one request.
+// Blob implements Blobs with one request, and one beside it under ExpectWhole, which is that of the blob's Open.
 func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
+	begun := l.openEarly(ctx, d)
 	link, err := read[linkHead](ctx, l, format.LinkKey(repo, d))
 	switch {
 	case err != nil:
-		return nil, err
 	case link.Is(corrupt):
-		return nil, errDamaged(d)
+		err = errDamaged(d)
 	case !link.Present():
-		return nil, errBlobUnknown(d)
+		err = errBlobUnknown(d)
 	}
-	return l.blob(d, link), nil
+	if err != nil {
+		begun.drop()
+		return nil, err
+	}
+	bytes := l.bytes(d, link)
+	bytes.begun = begun
+	return &Blob{Digest: d, Size: link.Head.Size, Bytes: bytes}, nil
 }
 
 // StatBlob implements Blobs with one request, or two when the link is older than half the grace, or about to be collected.
@@ -57,7 +63,11 @@ func (l *Local) StatBlob(ctx context.Context, repo oci.Repository, d oci.Digest)
 }
 
 func (l *Local) blob(d oci.Digest, link stored[linkHead]) *Blob {
-	return &Blob{Digest: d, Size: link.Head.Size, Bytes: &localBytes{l: l, digest: d, size: link.Head.Size, segments: link.Head.Segments}}
+	return &Blob{Digest: d, Size: link.Head.Size, Bytes: l.bytes(d, link)}
+}
+
+func (l *Local) bytes(d oci.Digest, link stored[linkHead]) *localBytes {
+	return &localBytes{l: l, digest: d, size: link.Head.Size, segments: link.Head.Segments}
 }
 
 // keepLink makes sure of a present link: one that is older than half the grace is renewed, so that what a client was told exists survives
@@ -83,6 +93,7 @@ type localBytes struct {
 	digest   oci.Digest
 	size     int64
 	segments []segment
+	begun    *early // nil when nobody began to read it
 }
 
 // URL implements BlobBytes for blobs of one segment, where Config.Redirects, or Config.Redirect, asks for it.
@@ -99,7 +110,8 @@ func (b *localBytes) URL(ctx context.Context, ttl time.Duration) (string, error)
 
 // Open implements BlobBytes.
 func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-	r, err := openSegments(ctx, b.l.data, b.segments, offset, length)
+	whole := offset == 0 && length == b.size
+	r, err := b.open(ctx, offset, length, whole)
 	if errors.Is(err, data.ErrNotFound) {
 		// A repair or a merge may have moved the bytes since the link was written: the record knows.
 		var rec stored[blobHead]
@@ -110,7 +122,7 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 			return nil, fmt.Errorf("registry: %s is linked, its blob record is %q and its bytes are gone: %w", b.digest, rec.State, errDamaged(b.digest))
 		}
 		b.segments = rec.Head.Segments
-		r, err = openSegments(ctx, b.l.data, b.segments, offset, length)
+		r, err = b.open(ctx, offset, length, false)
 	}
 	if errors.Is(err, data.ErrNotFound) {
 		cause := fmt.Errorf("registry: a segment of %s is gone: %w", b.digest, errDamaged(b.digest))
@@ -119,10 +131,25 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 	if err != nil {
 		return nil, err
 	}
-	if offset != 0 || length != b.size {
+	if !whole {
 		return r, nil
 	}
+	b.l.served(b.digest, b.segments)
 	return &verifiedReader{ctx: ctx, bytes: b, r: r, rest: b.size, hash: b.digest.Algorithm().Hash()}, nil
+}
+
+// open is openSegments, or takes what Blob began to read.
+func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool) (io.ReadCloser, error) {
+	if whole {
+		if r := b.begun.take(b.segments); r != nil {
+			return r, nil
+		}
+	}
+	r, err := openSegments(ctx, b.l.data, b.segments, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // verifiedReader hashes a whole blob on its way. The read that would give its last byte fails when the

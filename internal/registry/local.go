@@ -21,7 +21,8 @@ type Config struct {
 	Redirect     bool  // blobs have URLs, where the store gives them
 	// Redirects says in place of Redirect, for each request by its context, whether a blob of so many bytes has a URL. nil: Redirect says it for all.
 	Redirects    func(ctx context.Context, bytes int64) bool
-	MaxNameBytes int // longest repository name that the store can hold; 0: the spec's 255
+	OpenEarly    bool // small blobs that were served lately are opened while their links are read: for a store whose answers take time
+	MaxNameBytes int  // longest repository name that the store can hold; 0: the spec's 255
 
 	Features []format.Feature // that this program knows
 	Scales   format.Scales    // nil: nobody asks what repositories hold
@@ -48,6 +49,7 @@ type Local struct {
 	repos    *memory[oci.Repository, repoMemory]
 	refs     *memory[oci.Digest, *oci.Manifest]
 	children *memory[childKey, uint64]
+	places   *memory[oci.Digest, []segment] // nil without Config.OpenEarly
 
 	after sync.WaitGroup // work that goes on after an answer
 }
@@ -79,6 +81,9 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	l.repos = newMemory[oci.Repository, repoMemory](rememberedRepos)
 	l.refs = newMemory[oci.Digest, *oci.Manifest](rememberedManifests)
 	l.children = newMemory[childKey, uint64](rememberedChildren)
+	if cfg.OpenEarly {
+		l.places = newMemory[oci.Digest, []segment](rememberedPlaces)
+	}
 	if _, err := format.LookAtContract(ctx, l.format, cfg.Features); err != nil {
 		return nil, err
 	}

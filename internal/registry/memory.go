@@ -37,7 +37,11 @@ func (l *Lookups) found(ok bool) {
 }
 
 // Memories are the counts of what a Local remembers, by what it is: "fence", the repositories' fences, by which a push begins without a read;
-// "manifest", the references of manifests by digest; "child", the children of indexes that were seen whole.
+// "manifest", the references of manifests by digest; "child", the children of indexes that were seen whole; "place", with Config.OpenEarly, the segments of small blobs.
 func (l *Local) Memories() map[string]*Lookups {
-	return map[string]*Lookups{"fence": &l.repos.lookups, "manifest": &l.refs.lookups, "child": &l.children.lookups}
+	all := map[string]*Lookups{"fence": &l.repos.lookups, "manifest": &l.refs.lookups, "child": &l.children.lookups}
+	if l.places != nil {
+		all["place"] = &l.places.lookups
+	}
+	return all
 }

@@ -161,7 +161,7 @@ func (s *store) openRegistry(ctx context.Context, enforce bool, log *slog.Logger
 		return fmt.Errorf("%w: storage.redirectRules: %w", ErrRefused, err)
 	}
 	s.openBook(enforce, log)
-	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, Redirects: s.redirected, MaxNameBytes: s.maxName}
+	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, OpenEarly: s.cfg.S3 != nil, Redirects: s.redirected, MaxNameBytes: s.maxName}
 	if s.cfg.Collect.Enabled { // else hints would pile up
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed

@@ -80,7 +80,7 @@ func (c *cluster) replica(shift time.Duration) *replica {
 		c.t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	local, err := registry.New(c.t.Context(), later{records3.New(c.client, ""), shift}, datas3.New(c.client, "", budget), registry.Config{}, log)
+	local, err := registry.New(c.t.Context(), later{records3.New(c.client, ""), shift}, datas3.New(c.client, "", budget).Clients(), registry.Config{OpenEarly: true}, log)
 	if err != nil {
 		c.t.Fatal(err)
 	}

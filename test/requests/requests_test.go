@@ -41,6 +41,15 @@ var rows = []row{
 		d := r.pushBlob(repo, blob(mib))
 		return func() { r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200) }
 	}, 2, 0},
+	{"GET blob, again", func(r *replica, repo string) func() {
+		d := r.pushBlob(repo, blob(mib))
+		r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200)
+		return func() { r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200) }
+	}, 2, 0},
+	{"GET blob, 20 MiB", func(r *replica, repo string) func() {
+		d := r.pushBlob(repo, blob(20*mib))
+		return func() { r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200) }
+	}, 1 + 3, 0},
 	{"GET blob, a range", func(r *replica, repo string) func() {
 		d := r.pushBlob(repo, blob(mib))
 		return func() {
