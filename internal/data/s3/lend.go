@@ -23,7 +23,10 @@ func (b *Budget) Lend(bytes, keep int64) [][]byte {
 	}
 	b.lent += n
 	at := len(b.free) - n
-	pieces := append([][]byte(nil), b.free[at:]...)
+	pieces := make([][]byte, n)
+	for i, chunk := range b.free[at:] {
+		pieces[i] = chunk[:chunkSize] // writers cut theirs
+	}
 	b.free = b.free[:at]
 	return pieces
 }
