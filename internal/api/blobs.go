@@ -64,6 +64,15 @@ func (h *Handler) sendBlob(w *recorder, r *http.Request, blob *registry.Blob, rn
 		status = http.StatusPartialContent
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", rng.offset, rng.offset+rng.length-1, blob.Size))
 	}
+	out := &pacedWriter{w: w, control: http.NewResponseController(w), window: h.cfg.Progress}
+	begin := func() {
+		w.Header().Set("Content-Length", strconv.FormatInt(rng.length, 10))
+		w.WriteHeader(status)
+	}
+	if file, ok := body.(io.WriterTo); ok && plain(r) {
+		begin()
+		return whole(rng.length)(file.WriteTo(out))
+	}
 	// The first bytes are read before the header goes out: a store that fails at once is a 503.
 	buf := sendBuffers.Get().(*[]byte)
 	defer sendBuffers.Put(buf)
@@ -71,21 +80,34 @@ func (h *Handler) sendBlob(w *recorder, r *http.Request, blob *registry.Blob, rn
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	w.Header().Set("Content-Length", strconv.FormatInt(rng.length, 10))
-	w.WriteHeader(status)
-	out := &pacedWriter{w: w, control: http.NewResponseController(w), window: h.cfg.Progress}
+	begin()
 	if _, err = out.Write((*buf)[:n]); err != nil {
 		return fmt.Errorf("%w: %w", errNotWhole, err)
 	}
-	sent, err := io.CopyBuffer(out, body, *buf)
-	if err == nil && int64(n)+sent != rng.length {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotWhole, err)
-	}
-	return nil
+	return whole(rng.length - int64(n))(io.CopyBuffer(onlyWriter{out}, onlyReader{body}, *buf))
 }
+
+// plain reports whether the kernel can send a file to the client: the bytes on the connection are the answer's.
+func plain(r *http.Request) bool { return r.ProtoMajor == 1 && r.TLS == nil }
+
+// whole judges what came of sending length bytes.
+func whole(length int64) func(sent int64, err error) error {
+	return func(sent int64, err error) error {
+		if err == nil && sent != length {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNotWhole, err)
+		}
+		return nil
+	}
+}
+
+// onlyReader and onlyWriter have io.CopyBuffer use its buffer.
+type (
+	onlyReader struct{ io.Reader }
+	onlyWriter struct{ io.Writer }
+)
 
 var sendBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 

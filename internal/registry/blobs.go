@@ -131,25 +131,28 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 	if err != nil {
 		return nil, err
 	}
+	if whole {
+		b.l.served(b.digest, b.segments)
+	}
+	if file, ok := b.sendable(r, whole); ok {
+		return file, nil
+	}
 	if !whole {
 		return r, nil
 	}
-	b.l.served(b.digest, b.segments)
-	return &verifiedReader{ctx: ctx, bytes: b, r: r, rest: b.size, hash: b.digest.Algorithm().Hash()}, nil
+	v := &verifiedReader{ctx: ctx, bytes: b, r: r, rest: b.size, hash: b.digest.Algorithm().Hash()}
+	v.file, v.fingerprint = b.watched(r)
+	return v, nil
 }
 
 // open is openSegments, or takes what Blob began to read.
-func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool) (io.ReadCloser, error) {
+func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool) (*segmentReader, error) {
 	if whole {
 		if r := b.begun.take(b.segments); r != nil {
 			return r, nil
 		}
 	}
-	r, err := openSegments(ctx, b.l.data, b.segments, offset, length)
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return openSegments(ctx, b.l.data, b.segments, offset, length)
 }
 
 // verifiedReader hashes a whole blob on its way. The read that would give its last byte fails when the
@@ -160,6 +163,9 @@ type verifiedReader struct {
 	r     io.ReadCloser
 	rest  int64
 	hash  hash.Hash
+
+	file        data.FileReader // nil: the bytes are in no file, or in several
+	fingerprint string          // of file before its first byte was read
 }
 
 func (v *verifiedReader) Read(p []byte) (int, error) {
@@ -170,6 +176,9 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 	short := v.rest > 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && !errors.Is(err, data.ErrUnavailable)
 	wrong := v.rest <= 0 && (n > 0 || errors.Is(err, io.EOF)) && digest.NewDigest(v.bytes.digest.Algorithm(), v.hash) != v.bytes.digest
 	if !short && !wrong {
+		if v.rest == 0 && n > 0 {
+			v.hashedAll()
+		}
 		return n, err
 	}
 	d := v.bytes.digest

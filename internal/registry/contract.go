@@ -55,7 +55,8 @@ type Blob struct {
 // BlobBytes gives access to a blob's bytes.
 type BlobBytes interface {
 	// Open reads length bytes from offset; the range lies within the blob. A whole blob is hashed on
-	// its way: when the bytes are not the digest's, the reader fails before the last of them.
+	// its way: when the bytes are not the digest's, the reader fails before the last of them. A reader
+	// that is an io.WriterTo gives a file away, as data.FileReader says: it was hashed before, or is a part.
 	Open(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
 	// URL returns a URL that serves the whole blob without credentials until ttl has passed, or "" when

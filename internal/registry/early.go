@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"io"
 	"sync/atomic"
 
 	"holdfast/internal/oci"
@@ -33,7 +32,7 @@ type early struct {
 }
 
 type opened struct {
-	r   io.ReadCloser
+	r   *segmentReader
 	err error
 }
 
@@ -76,7 +75,7 @@ func (e *early) drop() {
 }
 
 // take returns the reader, whose context is that of Blob; nil when the blob is in other segments, or could not be opened: then it is opened as ever.
-func (e *early) take(segments []segment) io.ReadCloser {
+func (e *early) take(segments []segment) *segmentReader {
 	if e == nil {
 		return nil
 	}

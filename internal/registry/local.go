@@ -50,6 +50,7 @@ type Local struct {
 	refs     *memory[oci.Digest, *oci.Manifest]
 	children *memory[childKey, uint64]
 	places   *memory[oci.Digest, []segment] // nil without Config.OpenEarly
+	hashed   *memory[data.ID, hashedFile]
 
 	after sync.WaitGroup // work that goes on after an answer
 }
@@ -84,6 +85,7 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	if cfg.OpenEarly {
 		l.places = newMemory[oci.Digest, []segment](rememberedPlaces)
 	}
+	l.hashed = newMemory[data.ID, hashedFile](rememberedHashes)
 	if _, err := format.LookAtContract(ctx, l.format, cfg.Features); err != nil {
 		return nil, err
 	}

@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"time"
 )
 
+// settled is how long a file must have been as it is to have a fingerprint. The kernel's times of files go by its ticks, of 10 ms at most: of two
+// changes within one, the second is not seen.
+const settled = 50 * time.Millisecond
+
 // fingerprint joins what the kernel changes with every change of a file: the inode, its size, and the
-// times of the last change of its content and of itself (ctime, which no program can set).
-func fingerprint(info fs.FileInfo) string {
+// times of the last change of its content and of itself (ctime, which no program can set). now is the machine's clock, which is the kernel's.
+func fingerprint(info fs.FileInfo, now time.Time) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
+	if !ok || now.Sub(time.Unix(st.Ctim.Unix())) < settled {
 		return ""
 	}
 	return fmt.Sprintf("%d:%d:%d:%d.%09d:%d.%09d", st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec)

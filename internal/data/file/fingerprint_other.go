@@ -2,7 +2,10 @@
 
 package file
 
-import "io/fs"
+import (
+	"io/fs"
+	"time"
+)
 
 // fingerprint knows nothing: files are hashed at every read.
-func fingerprint(fs.FileInfo) string { return "" }
+func fingerprint(fs.FileInfo, time.Time) string { return "" }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"holdfast/internal/data"
 )
@@ -27,7 +28,7 @@ type Reader struct {
 	left int64 // bytes of the range that are still to be read
 }
 
-var _ io.WriterTo = (*Reader)(nil)
+var _ data.FileReader = (*Reader)(nil)
 
 // Open implements data.Store. The io.ReadCloser is a *Reader.
 func (s *Store) Open(ctx context.Context, id data.ID, offset, length int64) (io.ReadCloser, error) {
@@ -125,13 +126,14 @@ func (r *Reader) Remaining() int64 { return r.left }
 // Fingerprint tells whether the file has been changed: while it is the same as before, and not "", so is
 // the content, unless somebody with rights over the machine's clock or its raw disk wants to deceive.
 // Who has hashed all bytes of the file, and sees the same Fingerprint before and after, may send the
-// file later without hashing it again while it stays so. "" means unknown.
+// file later without hashing it again while it stays so. "" means unknown, as for a file that was changed so lately that the kernel may give a
+// change that follows the same time.
 func (r *Reader) Fingerprint() string {
 	info, err := r.file.Stat()
 	if err != nil {
 		return ""
 	}
-	return fingerprint(info)
+	return fingerprint(info, time.Now())
 }
 
 // Close implements io.Closer.

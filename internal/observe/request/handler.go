@@ -213,6 +213,16 @@ func (w *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadFrom implements io.ReaderFrom: a file goes on as a file, and may leave by sendfile(2).
+func (w *counted) ReadFrom(src io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := io.Copy(w.ResponseWriter, src)
+	w.bytes += n
+	return n, err
+}
+
 // Unwrap lets http.ResponseController reach the connection.
 func (w *counted) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 

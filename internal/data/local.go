@@ -1,0 +1,15 @@
+package data
+
+import "io"
+
+// FileReader is what a reader of Open may be besides, where the bytes are in a file of this machine: they can leave without being copied through the
+// process.
+type FileReader interface {
+	io.ReadCloser
+	// WriteTo gives dst what is left of the range, by dst's ReadFrom where it has one, which then sees an *io.LimitedReader of an *os.File: over a
+	// plain TCP connection that is sendfile(2). Errors: dst's as they are; io.ErrUnexpectedEOF when the file was cut short.
+	io.WriterTo
+	// Fingerprint tells whether the file was changed: while it is what it was before, and not "", so is the content. "" is a file of which that
+	// cannot be said, or not yet.
+	Fingerprint() string
+}

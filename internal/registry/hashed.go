@@ -1,0 +1,46 @@
+package registry
+
+import (
+	"holdfast/internal/data"
+	"holdfast/internal/oci"
+)
+
+// rememberedHashes is how many blobs are remembered whose files were hashed, in entries: some MiB.
+const rememberedHashes = 16384
+
+// hashedFile says of a file that this process has hashed all of it, that it was the digest's, and how the file looked then. Segments never change: what
+// is wrong with one later, and not in its fingerprint, is the disk's fault, which the scrub finds. Whether the blob is there, and whole as far as anybody
+// knows, its link says at every request.
+type hashedFile struct {
+	digest      oci.Digest
+	fingerprint string
+}
+
+// sendable returns the file that the range of r is in, when the bytes may leave without being read here: a part of a blob, which nobody can verify
+// but the client; and a whole one that this process hashed before, in a file that has not changed since. Blobs of several segments are read.
+func (b *localBytes) sendable(r *segmentReader, whole bool) (data.FileReader, bool) {
+	file, ok := r.current.(data.FileReader)
+	if !ok || len(b.segments) != 1 {
+		return nil, false
+	}
+	if !whole {
+		return file, true
+	}
+	known, ok := b.l.hashed.Find(b.segments[0].ID)
+	return file, ok && known == hashedFile{b.digest, file.Fingerprint()}
+}
+
+// watched is the file that r is about to read whole, as it looks now: see hashedAll.
+func (b *localBytes) watched(r *segmentReader) (data.FileReader, string) {
+	if file, ok := r.current.(data.FileReader); ok && len(b.segments) == 1 {
+		return file, file.Fingerprint()
+	}
+	return nil, ""
+}
+
+// hashedAll remembers that all of a blob was hashed, when its file is as it was before.
+func (v *verifiedReader) hashedAll() {
+	if v.fingerprint != "" && v.file.Fingerprint() == v.fingerprint {
+		v.bytes.l.hashed.Add(v.bytes.segments[0].ID, hashedFile{v.bytes.digest, v.fingerprint})
+	}
+}
