@@ -13,3 +13,11 @@ type FileReader interface {
 	// cannot be said, or not yet.
 	Fingerprint() string
 }
+
+// CopyReader is what a reader of Open may be besides, where the bytes are a copy's, which is not the store's word: a copy that is found wrong says nothing
+// about the segment.
+type CopyReader interface {
+	io.ReadCloser
+	// Distrust drops the copy, for its bytes are not what they should be. The segment is read from the store from now on.
+	Distrust()
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"holdfast/internal/data"
 )
@@ -128,13 +127,7 @@ func (r *Reader) Remaining() int64 { return r.left }
 // Who has hashed all bytes of the file, and sees the same Fingerprint before and after, may send the
 // file later without hashing it again while it stays so. "" means unknown, as for a file that was changed so lately that the kernel may give a
 // change that follows the same time.
-func (r *Reader) Fingerprint() string {
-	info, err := r.file.Stat()
-	if err != nil {
-		return ""
-	}
-	return fingerprint(info, time.Now())
-}
+func (r *Reader) Fingerprint() string { return data.Fingerprint(r.file) }
 
 // Close implements io.Closer.
 func (r *Reader) Close() error {
