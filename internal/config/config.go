@@ -53,6 +53,8 @@ type Store struct {
 	RootDirectory string
 	// S3 is the s3 driver's; otherwise zero.
 	S3 S3
+	// Cache is for what is pulled from S3.
+	Cache Cache
 	// Commit makes the local driver wait until the bytes of a blob are on disk. Records always are.
 	Commit bool
 	// Redirect answers whole blobs with a URL of the store, where the driver has such URLs.

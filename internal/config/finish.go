@@ -26,12 +26,14 @@ func (w *walker) finish(c *Config) {
 	w.accessControl(&c.HTTP) // needs to know who can be found out
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
+	w.cache(&c.Storage.Store, "storage", &roots)
 	w.quotas(&c.Storage.Store, "storage", "")
 	w.redirects(&c.Storage.Store, &c.HTTP, "storage")
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {
 		store := c.Storage.SubPaths[route]
 		store.DeleteEnabled, store.MaxBlobSize = c.Storage.DeleteEnabled, c.Storage.MaxBlobSize
 		w.store(&store, c, w.routes[route], &roots)
+		w.cache(&store, w.routes[route], &roots)
 		w.quotas(&store, w.routes[route], route)
 		w.redirects(&store, &c.HTTP, w.routes[route])
 		c.Storage.SubPaths[route] = store

@@ -19,6 +19,7 @@ func storeKeys() []key {
 		{path: "hydrateBlobOnRead", kind: parseBool, state: ignored, text: "has no effect: every replica reads blobs from the store"},
 	}
 	keys = append(keys, redirectKeys()...)
+	keys = append(keys, cacheOfBlobsKeys()...)
 	keys = append(keys, quotaKeys()...)
 	keys = append(keys, gcKeys()...)
 	keys = append(keys, driverKeys()...)

@@ -32,6 +32,8 @@ func meanings() [][2]string {
 		{"storage.redirectRules[].header", "for requests with this header, of those that come from `http.trustedProxies`"},
 		{"storage.redirectRules[].headerValue", "the value that the header must have; where it is not said, any"},
 		{"storage.redirectRules[].redirect", "what the rule decides: whether the client reads the blob from the store"},
+		{"storage.cache.dir", "S3: a directory of this machine for copies of what is pulled, see [cache.md](cache.md); it may be wiped at any time"},
+		{"storage.cache.maxBytes", "what the files in it may take together, at least 64 MiB; with `dir`, or neither"},
 		{"storage.ignoreForeign", "starts although the directory or prefix holds what this program did not write"},
 		{"storage.maxRepos", "how many repositories the store may have; a push that would make one more is answered with 429; 0: no limit"},
 		{"storage.quotas[].prefix", "the repository of that name and all below it, as `team`; `/` is all of the store"},

@@ -47,6 +47,13 @@ func TestProblems(t *testing.T) {
 		"alias in itself": {"c.yaml", "a: &a\n  b: *a\n",
 			[]string{"is too large, or an alias multiplies or contains itself: want at most 100000 values, nested at most 64 deep (c.yaml:1:4)"}},
 
+		// The cache of blobs.
+		"a cache without a size":      {"c.yaml", s3With("forcepathstyle: true") + "  cache: {dir: /c}\n", []string{`storage.cache.maxBytes: is missing: want what the cache may take of the disk, as "100GiB" (c.yaml:4:10)`}},
+		"a cache without a directory": {"c.yaml", s3With("forcepathstyle: true") + "  cache: {maxBytes: 1GiB}\n", []string{`storage.cache.dir: is missing: want a directory for the cache alone, as /var/cache/holdfast (c.yaml:4:10)`}},
+		"a cache in a store": {"c.yaml", s3With("forcepathstyle: true") + "  cache: {dir: /d/sub/cache, maxBytes: 1GiB}\n  subPaths: {/a: {rootDirectory: /d/sub}}\n",
+			[]string{`storage.subPaths./a.rootDirectory: is the place of another store, or one lies in the other: got "/d/sub", want one apart from storage.cache.dir (c.yaml:5:34)`}},
+		"a small cache": {"c.yaml", s3With("forcepathstyle: true") + "  cache: {dir: /c, maxBytes: 1MiB}\n", []string{`storage.cache.maxBytes: is out of range: got "1MiB", want 64MiB or more, or 0 (c.yaml:4:30)`}},
+
 		// Names of keys.
 		"unknown":             {"c.yaml", local + "storge: {}\n", []string{`storge: is not a key: got "storge", want "storage" (c.yaml:2:1)`}},
 		"unknown, swapped":    {"c.yaml", local + "HTTP: {prot: 1}\n", []string{`http.prot: is not a key: got "prot", want "port" (c.yaml:2:8)`}},

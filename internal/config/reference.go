@@ -63,6 +63,7 @@ func ours() []string {
 		"http.accessControl.repositories.*.immutableTags[].patterns", "http.accessControl.repositories.*.immutableTags[].except", "log.requestLevel", "extensions.tracing.endpoint",
 		"http.auth.token", "http.auth.token.enable", "http.auth.token.service",
 		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.minBodyRate",
+		"storage.cache.dir", "storage.cache.maxBytes",
 		"storage.quotas[].prefix", "storage.quotas[].bytes",
 		"storage.redirectRules[].minSize", "storage.redirectRules[].networks", "storage.redirectRules[].userAgents", "storage.redirectRules[].header",
 		"storage.redirectRules[].headerValue", "storage.redirectRules[].redirect",

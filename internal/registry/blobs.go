@@ -152,7 +152,7 @@ func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool)
 			return r, nil
 		}
 	}
-	return openSegments(ctx, b.l.data, b.segments, offset, length)
+	return openSegments(ctx, b.l.pulls, b.segments, offset, length)
 }
 
 // verifiedReader hashes a whole blob on its way. The read that would give its last byte fails when the
@@ -160,7 +160,7 @@ func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool)
 type verifiedReader struct {
 	ctx   context.Context //nolint:containedctx // marks the blob as corrupt within the read that found it
 	bytes *localBytes
-	r     io.ReadCloser
+	r     *segmentReader
 	rest  int64
 	hash  hash.Hash
 
@@ -182,6 +182,9 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	d := v.bytes.digest
+	if v.r.distrust() {
+		return 0, v.copyWasWrong()
+	}
 	cause := fmt.Errorf("registry: the stored bytes of %s are not its own (short: %t): %w", d, short, errDamaged(d))
 	if markErr := v.bytes.l.foundCorrupt(v.ctx, d, v.bytes.segments); markErr != nil {
 		cause = errors.Join(cause, markErr)

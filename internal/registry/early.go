@@ -50,7 +50,7 @@ func (l *Local) openEarly(ctx context.Context, d oci.Digest) *early {
 	inner, e.cancel = context.WithCancel(ctx)
 	e.forget = context.AfterFunc(ctx, func() { e.drop() }) // nobody came for it
 	l.after.Go(func() {
-		r, err := openSegments(inner, l.data, segments, 0, segments[0].Size)
+		r, err := openSegments(inner, l.pulls, segments, 0, segments[0].Size)
 		if err != nil {
 			e.opened <- opened{err: err}
 			return

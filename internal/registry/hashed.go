@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"fmt"
+
 	"holdfast/internal/data"
 	"holdfast/internal/oci"
 )
@@ -43,4 +45,12 @@ func (v *verifiedReader) hashedAll() {
 	if v.fingerprint != "" && v.file.Fingerprint() == v.fingerprint {
 		v.bytes.l.hashed.Add(v.bytes.segments[0].ID, hashedFile{v.bytes.digest, v.fingerprint})
 	}
+}
+
+// copyWasWrong is the error of a blob whose bytes came from copies, at least some, and were not its own. It is not marked corrupt: the next read is one of
+// the store, which tells.
+func (v *verifiedReader) copyWasWrong() error {
+	d := v.bytes.digest
+	v.bytes.l.log.WarnContext(v.ctx, "a blob's bytes in the cache were not its digest's; it is read from the store from now on", "digest", d)
+	return fmt.Errorf("registry: a copy of %s was damaged: %w", d, oci.Errorf(oci.Unavailable, "what this replica had of %s was damaged: try again", d))
 }

@@ -24,6 +24,8 @@ type Config struct {
 	OpenEarly    bool // small blobs that were served lately are opened while their links are read: for a store whose answers take time
 	MaxNameBytes int  // longest repository name that the store can hold; 0: the spec's 255
 
+	// Pulls is where blobs are read that clients pull: the same segments, perhaps through copies; nil: as all else.
+	Pulls    data.Store
 	Features []format.Feature // that this program knows
 	Scales   format.Scales    // nil: nobody asks what repositories hold
 
@@ -38,6 +40,7 @@ type Local struct {
 	records record.Store
 	format  format.Store // the values in records
 	data    data.Store
+	pulls   data.Store // for clients
 	log     *slog.Logger
 	ages    Ages
 	maxBlob atomic.Int64
@@ -74,6 +77,9 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages, Scales: cfg.Scales}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirects, maxName: cfg.MaxNameBytes}
 	if l.urls == nil {
 		l.urls = func(context.Context, int64) bool { return cfg.Redirect }
+	}
+	if l.pulls = cfg.Pulls; l.pulls == nil {
+		l.pulls = segments
 	}
 	l.maxBlob.Store(cfg.MaxBlobBytes)
 	if l.changed = cfg.Changed; l.changed == nil {

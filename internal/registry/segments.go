@@ -131,6 +131,7 @@ type segmentReader struct {
 	offset  int64 // within the first of rest
 	length  int64 // still to read
 	current io.ReadCloser
+	copies  []data.CopyReader // those of the readers so far that read copies
 }
 
 // openSegments begins to read length bytes from offset. The first segment is opened at once, so that a
@@ -158,7 +159,18 @@ func (r *segmentReader) next() error {
 		return fmt.Errorf("registry: read a segment: %w", err)
 	}
 	r.current, r.rest, r.offset = current, r.rest[1:], 0
+	if c, ok := current.(data.CopyReader); ok {
+		r.copies = append(r.copies, c)
+	}
 	return nil
+}
+
+// distrust drops the copies that were read, and reports whether there were any: what is wrong may be theirs, and says nothing of the store.
+func (r *segmentReader) distrust() bool {
+	for _, c := range r.copies {
+		c.Distrust()
+	}
+	return len(r.copies) > 0
 }
 
 // Read implements io.Reader. A store that has fewer bytes than the blob gives io.ErrUnexpectedEOF.

@@ -75,6 +75,7 @@ func storage(c config.Store) Storage {
 		RedirectRules: redirectRules(c.RedirectRules),
 		IgnoreForeign: c.IgnoreForeign,
 		MaxBlobBytes:  c.MaxBlobSize,
+		Cache:         Cache{Dir: c.Cache.Dir, MaxBytes: c.Cache.MaxBytes},
 		Limits:        limits(c),
 		Ages:          ages(c.GC.Delay),
 		Collect: Collection{

@@ -67,11 +67,17 @@ next:
 
 func newHouse(t testing.TB, records record.Store, segments data.Store, cfg Storage) *house {
 	t.Helper()
+	return newHouseWith(t, records, segments, cfg, &store{})
+}
+
+// newHouseWith is newHouse over a store that has some of its parts.
+func newHouseWith(t testing.TB, records record.Store, segments data.Store, cfg Storage, st *store) *house {
+	t.Helper()
 	h := &house{t: t, log: &lines{}}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.s = &Server{cfg: Config{MetricsPath: "/metrics", Storage: cfg}, log: log, health: newHealth(), metrics: metrics.New("test")}
 	h.s.failures = authn.NewFailures(nil)
-	st := &store{path: "/", name: "memory", cfg: cfg, segments: segments}
+	st.path, st.name, st.cfg, st.segments = "/", "memory", cfg, segments
 	st.records = stores.Observers{&st.calls}.Records(stores.Bolt, records)
 	if err := st.join(t.Context(), h.s.asReplica(), log); err != nil {
 		t.Fatal(err)

@@ -116,6 +116,9 @@ func (s *Server) show(st *store) {
 	if st.member != nil {
 		s.metrics.Heartbeat(st.path, st.member.Silent)
 	}
+	if st.cache != nil {
+		s.metrics.Cache(st.path, st.cache.Counts(), st.cache.Bytes)
+	}
 	if st.client != nil {
 		s.metrics.Silent(st.path, st.client.Silent)
 	} else if st.cfg.Dir != "" {

@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/collect/pulled"
 	"holdfast/internal/collect/scrub"
 	"holdfast/internal/data"
+	"holdfast/internal/data/cached"
 	datafile "holdfast/internal/data/file"
 	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/format"
@@ -48,6 +49,8 @@ type store struct {
 	registry *registry.Local
 	records  record.Store
 	segments data.Store
+	forPulls data.Store       // segments as clients read them; nil: as all do
+	cache    *cached.Store    // of segments, for pulls; nil: there is none
 	hints    *collect.Hints   // nil: nobody follows them
 	pulls    *pulled.Registry // nil: no rule goes by pulls
 	client   *s3.Client       // nil for a local one
@@ -166,16 +169,9 @@ func (s *store) openRegistry(ctx context.Context, enforce bool, log *slog.Logger
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed
 	}
-	s.registry, err = registry.New(ctx, s.records, s.forClients(), local, log)
+	local.Pulls = s.forPulls
+	s.registry, err = registry.New(ctx, s.records, s.segments, local, log)
 	return s.refusedIfNewer(err)
-}
-
-// forClients are the segments as the registry reads them; all else reads what is stored.
-func (s *store) forClients() data.Store {
-	if segments, ok := s.segments.(*datas3.Store); ok {
-		return segments.Clients()
-	}
-	return s.segments
 }
 
 func (s *store) open(ctx context.Context, cfg Storage, version string, budget *datas3.Budget, log *slog.Logger) (data.Store, error) {
@@ -251,7 +247,8 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 	}
 	log.InfoContext(ctx, "the store passed its self-test", "bucket", client.Bucket(), "endpoint", client.Endpoint(), "tier", result.Tier, "earlier", result.Cached)
 	s.records = gather.New(records3.New(client, ""), gather.Config{})
-	return datas3.New(client, "", budget), nil
+	segments := datas3.New(client, "", budget)
+	return s.openCache(ctx, segments, segments.Clients(), log)
 }
 
 // lookBeside refuses a root directory that holds another registry's data. It comes after the self-test,

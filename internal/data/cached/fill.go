@@ -34,7 +34,7 @@ func (s *Store) begin(ctx context.Context, id data.ID, length int64) *copied {
 
 // fill makes a copy. It dies: the file stays with its last name, and the next start removes it; after the rename it is as good as any.
 func (s *Store) fill(ctx context.Context, c *copied, length int64) {
-	body, err := s.next.Open(ctx, c.id, 0, length)
+	body, err := s.pulls.Open(ctx, c.id, 0, length)
 	if err != nil {
 		s.decline(c, nil, err)
 		return

@@ -60,7 +60,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		if ended := r.ctx.Err(); ended != nil {
 			return 0, fmt.Errorf("cached: read %s: %w", r.copied.id, ended)
 		}
-		if r.rest, err = r.store.next.Open(r.ctx, r.copied.id, r.offset, r.left); err != nil {
+		if r.rest, err = r.store.pulls.Open(r.ctx, r.copied.id, r.offset, r.left); err != nil {
 			return 0, err
 		}
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Dir string
 	// MaxBytes bounds the files, those being made included. A segment over half of it is not copied.
 	MaxBytes int64
+	// Pulls is how the store is read where there is no copy, and for one; nil: as all else.
+	Pulls data.Store
 }
 
 // Counts are what a Store did since it was opened. Safe for concurrent use.
@@ -47,6 +49,7 @@ type Counts struct {
 // asked it passes on.
 type Store struct {
 	next   data.Store
+	pulls  data.Store // next as clients read it
 	dir    dir
 	max    int64
 	log    *slog.Logger
@@ -75,7 +78,10 @@ func New(ctx context.Context, next data.Store, cfg Config, log *slog.Logger) (*S
 	if err != nil {
 		return nil, fmt.Errorf("cached: open: %w", err)
 	}
-	s := &Store{next: next, dir: dir{path: cfg.Dir}, max: cfg.MaxBytes, log: log, copies: map[data.ID]*copied{}, distrusted: known}
+	s := &Store{next: next, pulls: cfg.Pulls, dir: dir{path: cfg.Dir}, max: cfg.MaxBytes, log: log, copies: map[data.ID]*copied{}, distrusted: known}
+	if s.pulls == nil {
+		s.pulls = next
+	}
 	err = s.dir.prepare()
 	if errors.Is(err, ErrInUse) || errors.Is(err, ErrStorage) {
 		return nil, fmt.Errorf("cached: open %s: %w", cfg.Dir, errors.Join(err, s.dir.close()))
@@ -215,5 +221,5 @@ func (s *Store) Open(ctx context.Context, id data.ID, offset, length int64) (io.
 		}
 	}
 	s.counts.Around.Add(1)
-	return s.next.Open(ctx, id, offset, length)
+	return s.pulls.Open(ctx, id, offset, length)
 }

@@ -102,6 +102,9 @@ func (r *reader) learn(object Object) {
 	}
 }
 
+// Size is the segment's size in bytes: it is known once Open has returned.
+func (r *reader) Size() int64 { return r.object.Size }
+
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
 	if r.err != nil || len(p) == 0 {

@@ -1,0 +1,26 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"holdfast/internal/data"
+	"holdfast/internal/data/cached"
+)
+
+// openCache opens the store's cache, where the configuration has one; pulls is how clients read the segments without it. It returns the segments for all but
+// pulls: who collects and checks sees the store itself, and what is deleted leaves the cache. Errors: ErrRefused, for a directory that is another's.
+func (s *store) openCache(ctx context.Context, segments, pulls data.Store, log *slog.Logger) (data.Store, error) {
+	s.forPulls = pulls
+	if s.cfg.Cache.Dir == "" {
+		return segments, nil
+	}
+	cache, err := cached.New(ctx, segments, cached.Config{Dir: s.cfg.Cache.Dir, MaxBytes: s.cfg.Cache.MaxBytes, Pulls: pulls}, log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: storage.cache: %w", ErrRefused, err)
+	}
+	s.cache, s.forPulls = cache, cache
+	s.closers = append(s.closers, cache.Close)
+	return cache.Around(), nil
+}
