@@ -91,7 +91,7 @@ func (f *fixture) open(most int64) {
 }
 
 func (f *fixture) close() {
-	if err := f.Store.Close(); err != nil {
+	if err := f.Close(); err != nil {
 		f.Error(err)
 	}
 }
