@@ -46,7 +46,6 @@ const (
 	openTimeout       = 30 * time.Second // one attempt to open all stores
 	exitTimeout       = 10 * time.Second // with ExitIfUnavailable
 	retryDelay        = time.Second
-	groupDelay        = 50 * time.Millisecond // storage.commit: false
 )
 
 // Server is a running replica.

@@ -193,11 +193,8 @@ func (s *store) openLocal(ctx context.Context, cfg Storage) (data.Store, error) 
 		}
 	}
 	dir := filepath.Join(cfg.Dir, ownDir)
-	boltConfig := recordbolt.Config{Dir: dir}
-	if cfg.NoSync {
-		boltConfig.GroupDelay = groupDelay
-	}
-	records, err := recordbolt.Open(ctx, boltConfig)
+	// Without GroupDelay, also where blobs are not synced: a push writes its records one after the other, and would wait for company at most of them.
+	records, err := recordbolt.Open(ctx, recordbolt.Config{Dir: dir})
 	if err != nil {
 		if status, askErr := AskRunning(ctx, cfg.Dir); askErr == nil {
 			err = fmt.Errorf("%w (pid %d serves it at %s)", err, status.PID, status.Address)
