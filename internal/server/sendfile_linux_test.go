@@ -63,7 +63,7 @@ func TestSendfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	listener := &sent{Listener: tcp}
-	answered := make(chan struct{}, 1)                                                               // the count is added to after the client has the bytes, and before the connection is idle
+	answered := make(chan struct{}, 1) // the count is added to after the client has the bytes, and before the connection is idle
 	srv := &http.Server{Handler: h.s.handler(nil), ConnState: func(_ net.Conn, now http.ConnState) {
 		if now == http.StateIdle {
 			answered <- struct{}{}
