@@ -67,7 +67,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- $_ := set $http "tls" $tls -}}
 {{- end -}}
-{{- $config := mergeOverwrite (deepCopy .Values.config) (dict "http" $http) -}}
+{{- $set := dict "http" $http -}}
+{{- with .Values.cache.maxBytes -}}
+{{- $_ := set $set "storage" (dict "cache" (dict "dir" "/var/cache/holdfast/blobs" "maxBytes" .)) -}}
+{{- end -}}
+{{- $config := mergeOverwrite (deepCopy .Values.config) $set -}}
 {{- toPrettyJson $config -}}
 {{- end -}}
 
