@@ -55,6 +55,7 @@ func serve(ctx context.Context, args []string, exitIfUnavailable bool, stderr io
 		log.WarnContext(ctx, "few file descriptors: connections will be refused under load; raise the limit (LimitNOFILE in the systemd unit, ulimit -n in a shell)",
 			"limit", limit, "enough", enoughDescriptors)
 	}
+	limitMemory(ctx, cfg.Storage.MemoryBudget, log)
 	serverConfig, err := serverConfig(cfg)
 	if err != nil {
 		return err
@@ -81,6 +82,8 @@ const divisorVariable = "HOLDFAST_TEST_AGES_DIVISOR"
 func serverConfig(cfg *config.Config) (server.Config, error) {
 	out := server.FromConfig(cfg, version)
 	out.Features = features
+	memory, _ := shares(out.MemoryBudget) // what went wrong is in the log of serve
+	out.MemoryBudget = memory.Uploads
 	text := os.Getenv(divisorVariable)
 	if text == "" {
 		return out, nil

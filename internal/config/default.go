@@ -11,13 +11,15 @@ const (
 
 	spokenVersion   = "1.1.1" // of the distribution-spec
 	minMemoryBudget = 16 << 20
+	// usualMemoryBudget is what a budget that nobody configured is without a limit of memory.
+	usualMemoryBudget = 256 << 20
 )
 
 // Default is the configuration without a file: a local store in DefaultDirectory, which the caller may
 // change, behind 127.0.0.1:8080.
 func Default() *Config {
 	c := &Config{
-		Storage: Storage{Store: defaultStore(), MemoryBudget: 256 << 20},
+		Storage: Storage{Store: defaultStore()},
 		HTTP: HTTP{
 			Address:      "127.0.0.1",
 			Port:         8080,

@@ -112,7 +112,11 @@ func (w *walker) bucket(b S3, c *Config, path string) {
 	if b.KeyID != "" && !b.Encrypt && !w.failed(path+".encrypt") {
 		w.wrongAt(path+".keyid", "has no effect without encrypt", "", "encrypt true, or no keyid")
 	}
-	if b.ChunkSize > c.Storage.MemoryBudget {
+	budget := c.Storage.MemoryBudget
+	if budget == 0 {
+		budget = usualMemoryBudget
+	}
+	if b.ChunkSize > budget {
 		w.warn(path+".chunksize", "is more than storage.memoryBudget: parts will be smaller, and blobs made of more pieces")
 	}
 }

@@ -104,7 +104,7 @@ func cacheKeys() []key {
 func storageKeys() []key {
 	return []key{
 		{path: "delete", kind: parseBool, into: func(t *target) any { return &t.config.Storage.DeleteEnabled }},
-		{path: "memoryBudget", kind: size(minMemoryBudget, math.MaxInt64, false), into: func(t *target) any { return &t.config.Storage.MemoryBudget }},
+		{path: "memoryBudget", kind: size(minMemoryBudget, math.MaxInt64, true), into: func(t *target) any { return &t.config.Storage.MemoryBudget }},
 		{path: "fastRestart", kind: parseBool, state: silent}, // a start is always fast
 		{path: "subPaths", into: func(t *target) any { return &t.config.Storage.SubPaths }},
 	}

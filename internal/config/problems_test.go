@@ -78,7 +78,7 @@ func TestProblems(t *testing.T) {
 		"no unit":           {"c.yaml", local + "http: {readTimeout: 60, drainDelay: \"5\"}\n", []string{`http.readTimeout: is a duration without a unit: got 60, want a duration with a unit, as "90s" or "1h30m" (c.yaml:2:21)`, `http.drainDelay: is a duration without a unit: got "5", want a duration with a unit, as "90s" or "1h30m" (c.yaml:2:37)`}},
 		"negative duration": {"c.yaml", local + "http: {drainTimeout: -1s}\n", []string{`http.drainTimeout: is negative: got "-1s", want 0 or more (c.yaml:2:22)`}},
 		"level":             {"c.yaml", local + "log: {level: loud}\n", []string{`log.level: is not a level: got "loud", want one of trace, debug, info, warn, warning, error, fatal, panic (c.yaml:2:14)`}},
-		"memory":            {"c.yaml", "storage: {rootDirectory: /d, memoryBudget: 1MiB}\n", []string{`storage.memoryBudget: is out of range: got "1MiB", want 16MiB or more (c.yaml:1:44)`}},
+		"memory":            {"c.yaml", "storage: {rootDirectory: /d, memoryBudget: 1MiB}\n", []string{`storage.memoryBudget: is out of range: got "1MiB", want 16MiB or more, or 0 (c.yaml:1:44)`}},
 		"blob size":         {"c.yaml", local + "http: {maxBlobSize: -1}\n", []string{`http.maxBlobSize: is out of range: got -1, want 0 or more (c.yaml:2:21)`}},
 		"blob size's unit":  {"c.yaml", local + "http: {maxBlobSize: 1GB}\n", []string{`http.maxBlobSize: is not a size: got "1GB", want bytes, as 33554432 or "32MiB" (c.yaml:2:21)`}},
 		"ignored key's type": {"c.yaml", "storage: {rootDirectory: /d, gcDelay: soon, maxRepos: many}\n", []string{

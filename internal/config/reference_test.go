@@ -154,7 +154,7 @@ func TestExplain(t *testing.T) {
 // TestUsualText: as a file would say it.
 func TestUsualText(t *testing.T) {
 	c := beforeFile()
-	for want, p := range map[string]any{"5s": &c.HTTP.DrainDelay, "1m": &c.HTTP.DrainTimeout, "24h": &c.Storage.GC.Delay, "256MiB": &c.Storage.MemoryBudget, "info": &c.Log.Level, "": &c.Log.Output} {
+	for want, p := range map[string]any{"5s": &c.HTTP.DrainDelay, "1m": &c.HTTP.DrainTimeout, "24h": &c.Storage.GC.Delay, "info": &c.Log.Level, "": &c.Log.Output} {
 		if got := usualText(p); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -201,11 +201,13 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// Kubernetes says 0 for a request that is not there, and with GOMEMLIMIT=0 the runtime would do nothing but collect.
+// Kubernetes says 0 for a request that is not there, and with GOMEMLIMIT=0 the runtime would do nothing but collect. Under a limit the
+// server goes by that, where it sees it.
 func TestNoMemoryLimitWithoutARequest(t *testing.T) {
 	for set, want := range map[string]bool{
-		"replicas=3":                     true,
-		"resources.requests.memory=null": true, // then it is the limit
+		"replicas=3":                     false,
+		"resources.limits.memory=null":   true,
+		"resources.requests.memory=null": false,
 		"resources=null":                 false,
 		"resources.requests=null,resources.limits=null": false,
 	} {
