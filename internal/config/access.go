@@ -163,6 +163,8 @@ type Limits struct {
 	MethodRates []MethodRate
 	// ClientConcurrency is how many requests of one client are served at once.
 	ClientConcurrency int
+	// MaxUploads and MaxRequests are how many uploads, and other requests, of all clients are served at once; 0: as many as the memory allows.
+	MaxUploads, MaxRequests int
 	// MinBodyRate is bytes per second that a request's body must have, over 30 s; 0: one byte in HTTP.ReadTimeout.
 	MinBodyRate int64
 }

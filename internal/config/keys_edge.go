@@ -33,6 +33,8 @@ func edgeKeys() []key {
 		{path: "ratelimit.methods[].method", kind: parseText, into: func(t *target) any { return &itemOf[MethodRate](t).Method }},
 		{path: "ratelimit.methods[].rate", kind: parseCount, into: func(t *target) any { return &itemOf[MethodRate](t).Rate }},
 		{path: "limits.clientConcurrency", kind: parseCount, into: func(t *target) any { return &t.config.HTTP.Limits.ClientConcurrency }},
+		{path: "limits.maxUploads", kind: parseCount, into: func(t *target) any { return &t.config.HTTP.Limits.MaxUploads }},
+		{path: "limits.maxRequests", kind: parseCount, into: func(t *target) any { return &t.config.HTTP.Limits.MaxRequests }},
 		{path: "limits.minBodyRate", kind: size(0, 1<<40, true), into: func(t *target) any { return &t.config.HTTP.Limits.MinBodyRate }},
 	}
 }

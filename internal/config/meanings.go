@@ -74,6 +74,8 @@ func meanings() [][2]string {
 		{"http.ratelimit.methods[].method", "a method with a limit of its own"},
 		{"http.ratelimit.methods[].rate", "as `rate`, for that method"},
 		{"http.limits.clientConcurrency", "how many requests of one client a replica serves at once, 429 for more; 0: no limit. A client is an address of IPv4, or a /64 of IPv6; with a proxy in front `trustedProxies` is needed"},
+		{"http.limits.maxUploads", "how many uploads a replica serves at once; others wait their turn for 10 s, then get 503, or 429 where their client has its share of three quarters. 0: as many as `storage.memoryBudget` has half a MiB for"},
+		{"http.limits.maxRequests", "the same for all other requests. 0: 8,192, or less where memory is limited"},
 		{"http.limits.minBodyRate", "bytes in a second that the body of a request must bring, over 30 s, or it is cut; the upload can be resumed. 0, or `readTimeout` 0: no such bound"},
 		{"http.auth.mtls.identityAttributes", "where a client's certificate names its holder: `CommonName`, `Subject`, `Email`, `URI`, `DNSName`, the first that is there; where the file does not say: `CommonName`"},
 		{"http.auth.mtls.uriSanPattern", "a regular expression: its first group is the name in a URI. Put `^` and `$` around it"},

@@ -62,7 +62,7 @@ func ours() []string {
 		"storage.ignoreForeign", "storage.gcRequestsPerSecond", "storage.delete", "storage.memoryBudget", "http.drainDelay", "http.drainTimeout", "http.maxBlobSize", "http.adminAddress",
 		"http.accessControl.repositories.*.immutableTags[].patterns", "http.accessControl.repositories.*.immutableTags[].except", "log.requestLevel", "extensions.tracing.endpoint",
 		"http.auth.token", "http.auth.token.enable", "http.auth.token.service",
-		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.minBodyRate",
+		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.maxUploads", "http.limits.maxRequests", "http.limits.minBodyRate",
 		"storage.cache.dir", "storage.cache.maxBytes",
 		"storage.quotas[].prefix", "storage.quotas[].bytes",
 		"storage.redirectRules[].minSize", "storage.redirectRules[].networks", "storage.redirectRules[].userAgents", "storage.redirectRules[].header",

@@ -16,10 +16,18 @@ import (
 	"holdfast/internal/oci"
 )
 
-// copyBufferBytes is the unit in which bodies are read, hashed and stored.
-const copyBufferBytes = 256 << 10
+// The units in which bodies are read, hashed and stored. A body has a large one only while it comes in pieces of fastRead and more,
+// so that thousands of slow clients do not hold as many of them while they are waited for.
+const (
+	copyBufferBytes  = 256 << 10
+	smallBufferBytes = 32 << 10
+	fastRead         = 8 << 10
+)
 
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copyBufferBytes); return &b }}
+var (
+	copyBuffers  = sync.Pool{New: func() any { b := make([]byte, copyBufferBytes); return &b }}
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBufferBytes); return &b }}
+)
 
 // segmentWriter stores a stream in new segments. Nobody knows their ids before the caller names them in
 // a record; until then discard drops them.
@@ -33,11 +41,12 @@ type segmentWriter struct {
 // fill reads body to its end into segments, through h. It returns the bytes read. limit is what the body
 // may hold, -1 without limit. Errors: *BodyError; SIZE_INVALID (TooLarge) over the limit.
 func (w *segmentWriter) fill(ctx context.Context, body io.Reader, h hash.Hash, limit int64) (int64, error) {
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	pool := &smallBuffers
+	buf := pool.Get().(*[]byte)
+	defer func() { pool.Put(buf) }()
 	var total int64
 	for {
-		n, readErr := readUp(body, *buf)
+		n, reads, readErr := readUp(body, *buf)
 		total += int64(n)
 		if limit >= 0 && total > limit {
 			return total, errTooLarge(limit)
@@ -52,17 +61,25 @@ func (w *segmentWriter) fill(ctx context.Context, body io.Reader, h hash.Hash, l
 		if readErr != nil {
 			return total, nil
 		}
+		next := &smallBuffers
+		if n >= reads*fastRead {
+			next = &copyBuffers
+		}
+		if next != pool {
+			pool.Put(buf)
+			pool, buf = next, next.Get().(*[]byte)
+		}
 	}
 }
 
-// readUp fills p, and returns the body's own error when it stops earlier: io.EOF only at its end.
-func readUp(body io.Reader, p []byte) (n int, err error) {
+// readUp fills p by so many reads, and returns the body's own error when it stops earlier: io.EOF only at its end.
+func readUp(body io.Reader, p []byte) (n, reads int, err error) {
 	for n < len(p) && err == nil {
 		var m int
 		m, err = body.Read(p[n:])
-		n += m
+		n, reads = n+m, reads+1
 	}
-	return n, err
+	return n, reads, err
 }
 
 func errTooLarge(limit int64) error {

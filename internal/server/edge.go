@@ -31,6 +31,8 @@ type Edge struct {
 
 	Rates             edge.Rates
 	ClientConcurrency int   // requests of one client that are served at once; 0: no limit
+	MaxUploads        int   // uploads that are served at once, of all clients; 0: as many as the memory for them allows
+	MaxRequests       int   // and of all other requests
 	MinBodyRate       int64 // bytes a second; 0: no bound
 }
 
@@ -60,7 +62,9 @@ type edging struct {
 	rules atomic.Pointer[edgeRules]
 	crowd edge.Crowd
 
-	tooLong, tooOften, tooMany atomic.Int64 // requests that were refused
+	uploads, requests edge.Turns // requests belongs to one of them
+
+	tooLong, tooOften, tooMany, overShare, busy atomic.Int64 // requests that were refused
 }
 
 // edgeRules are what can be changed while it runs.
@@ -70,6 +74,8 @@ type edgeRules struct {
 	rates       edge.Rates
 	limiter     *edge.Limiter
 	concurrency int
+	uploads     int // 0: see places
+	requests    int
 }
 
 func (e *edging) now() *edgeRules {
@@ -85,7 +91,7 @@ func (e *edging) use(cfg Edge) error {
 	if err != nil {
 		return err
 	}
-	rules := &edgeRules{trusted: trusted, origins: cfg.AllowOrigin, rates: cfg.Rates, concurrency: cfg.ClientConcurrency}
+	rules := &edgeRules{trusted: trusted, origins: cfg.AllowOrigin, rates: cfg.Rates, concurrency: cfg.ClientConcurrency, uploads: cfg.MaxUploads, requests: cfg.MaxRequests}
 	if before := e.rules.Load(); before != nil && reflect.DeepEqual(before.rates, cfg.Rates) {
 		rules.limiter = before.limiter
 	} else {
@@ -100,7 +106,10 @@ func (s *Server) openEdge(ctx context.Context) error {
 	if err := s.edge.use(s.cfg.Edge); err != nil {
 		return fmt.Errorf("%w: http.trustedProxies: %w", ErrRefused, err)
 	}
-	s.metrics.Refused(metrics.Refusals{TooLong: s.edge.tooLong.Load, TooOften: s.edge.tooOften.Load, TooMany: s.edge.tooMany.Load})
+	s.metrics.Refused(metrics.Refusals{
+		TooLong: s.edge.tooLong.Load, TooOften: s.edge.tooOften.Load, TooMany: s.edge.tooMany.Load, OverShare: s.edge.overShare.Load, Busy: s.edge.busy.Load,
+	})
+	s.metrics.Turns(map[string]metrics.Turn{"uploads": s.edge.uploads.Counts, "requests": s.edge.requests.Counts})
 	if s.cfg.Edge.TLS.Cert == "" {
 		return nil
 	}
@@ -222,6 +231,11 @@ func (s *Server) limited(next http.Handler) http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
+		finish, ok := s.turn(w, r, rules, client)
+		if !ok {
+			return
+		}
+		defer finish()
 		next.ServeHTTP(w, r)
 	})
 }

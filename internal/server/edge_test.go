@@ -613,7 +613,7 @@ func TestEdgeReload(t *testing.T) {
 		{"no TLS", Edge{}, false, "http.tls (on or off)"},
 		{"h2c", Edge{TLS: started.Edge.TLS, H2C: true}, false, "http.h2c"},
 		{"the PROXY protocol", Edge{TLS: started.Edge.TLS, ProxyProtocol: true}, false, "http.proxyProtocol"},
-		{"the rest", Edge{TLS: started.Edge.TLS, Trusted: []string{"10.0.0.1"}, ExternalURL: "https://a", AllowOrigin: edge.Origins{"*"}, Rates: edge.Rates{All: 1}, ClientConcurrency: 1, MinBodyRate: 1}, true, ""},
+		{"the rest", Edge{TLS: started.Edge.TLS, Trusted: []string{"10.0.0.1"}, ExternalURL: "https://a", AllowOrigin: edge.Origins{"*"}, Rates: edge.Rates{All: 1}, ClientConcurrency: 1, MaxUploads: 1, MaxRequests: 1, MinBodyRate: 1}, true, ""},
 	} {
 		next := started
 		next.Edge = row.next

@@ -44,6 +44,8 @@ func edgeFrom(h config.HTTP) Edge {
 		H2C: h.Proxy.H2C, Trusted: h.Proxy.Trusted, ProxyProtocol: h.Proxy.Protocol, ExternalURL: h.Proxy.ExternalURL, AllowOrigin: h.Proxy.AllowOrigin,
 		Rates:             edge.Rates{All: h.Limits.Rate, Methods: map[string]int{}},
 		ClientConcurrency: h.Limits.ClientConcurrency,
+		MaxUploads:        h.Limits.MaxUploads,
+		MaxRequests:       h.Limits.MaxRequests,
 		MinBodyRate:       h.Limits.MinBodyRate,
 	}
 	for _, m := range h.Limits.MethodRates {

@@ -24,13 +24,29 @@ func (m *Metrics) Certificate(expires func() time.Time, counts func() (taken, re
 }
 
 // Refusals count requests that were refused for what a client may take.
-type Refusals struct{ TooLong, TooOften, TooMany func() int64 }
+type Refusals struct{ TooLong, TooOften, TooMany, OverShare, Busy func() int64 }
 
 // Refused shows them. It is called once.
 func (m *Metrics) Refused(r Refusals) {
-	for limit, read := range map[string]func() int64{"url": r.TooLong, "rate": r.TooOften, "concurrency": r.TooMany} {
+	for limit, read := range map[string]func() int64{"url": r.TooLong, "rate": r.TooOften, "concurrency": r.TooMany, "share": r.OverShare, "busy": r.Busy} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "holdfast_http_limited_total", Help: "Requests refused for a limit of the configuration.", ConstLabels: prometheus.Labels{"limit": limit},
 		}, func() float64 { return float64(read()) }))
+	}
+}
+
+// Turn reads how many requests of a kind are served, and how many wait for their turn.
+type Turn func() (serving, waiting int)
+
+// Turns shows them, by kind. It is called once.
+func (m *Metrics) Turns(kinds map[string]Turn) {
+	for kind, read := range kinds {
+		show := func(state string, value func() int) {
+			m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "holdfast_http_turns", Help: "Requests that are served, or wait for their turn.", ConstLabels: prometheus.Labels{"kind": kind, "state": state},
+			}, func() float64 { return float64(value()) }))
+		}
+		show("served", func() int { serving, _ := read(); return serving })
+		show("waiting", func() int { _, waiting := read(); return waiting })
 	}
 }
