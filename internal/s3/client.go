@@ -24,6 +24,7 @@ type Client struct {
 	endpoint    string // "" for AWS
 	base        string
 	sdk         *s3.Client
+	wire        *wire
 	presign     *presigner
 	credentials *aws.CredentialsCache // nil when they are of the configuration
 	keys        *keys                 // nil when they are not
@@ -139,6 +140,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	})
 	c.endpoint = aws.ToString(c.sdk.Options().BaseEndpoint)
 	c.presign = &presigner{sdk: s3.NewPresignClient(c.sdk), credentials: c.sdk.Options().Credentials}
+	if c.wire, err = newWire(ctx, c.sdk, httpClient.Transport, cfg); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -150,8 +154,10 @@ func (c *Client) Racer(i int) *Client {
 	racer.transport = newTransport(c.cfg)
 	racer.transport.DialContext = dialNth(i)
 	options := c.sdk.Options()
-	options.HTTPClient = racer.newHTTPClient()
+	httpClient := racer.newHTTPClient()
+	options.HTTPClient = httpClient
 	racer.sdk = s3.New(options)
+	racer.wire = c.wire.over(httpClient.Transport)
 	return &racer
 }
 
@@ -225,4 +231,4 @@ func (f ETagForm) Format(version string) string {
 }
 
 // version is the canonical form of an ETag: without quotes.
-func version(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
+func version(etag string) string { return strings.Trim(etag, `"`) }

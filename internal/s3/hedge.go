@@ -3,18 +3,18 @@ package s3
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// getObject is a GetObject up to its answer, hedged. The watch ends its body.
-func (c *Client) getObject(w *watch, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
-	return hedged(c, w, func(ctx context.Context) (*s3.GetObjectOutput, error) {
-		return c.sdk.GetObject(ctx, in)
-	}, func(out *s3.GetObjectOutput) { _ = out.Body.Close() })
+// getObject is a GetObject of a range ("": the whole) up to its answer, hedged. The watch ends its body.
+func (c *Client) getObject(w *watch, key, span string) (*answer, error) {
+	return hedged(c, w, func(ctx context.Context) (*answer, error) {
+		return c.wire.do(ctx, call{op: opGetObject, method: http.MethodGet, key: c.base + key, header: headers("Range", span)})
+	}, func(a *answer) { _ = a.body.Close() })
 }
 
 // hedged makes the call of a read and, when there is no answer after hedgeTime, once more beside it over a new connection: so a

@@ -92,7 +92,7 @@ func (c *Client) items(out *s3.ListObjectsV2Output, prefix, after string) ([]Ite
 		}
 		after = key
 		items = append(items, Item{Key: key, Info: Info{
-			Size: aws.ToInt64(o.Size), Version: version(o.ETag), Modified: aws.ToTime(o.LastModified),
+			Size: aws.ToInt64(o.Size), Version: version(aws.ToString(o.ETag)), Modified: aws.ToTime(o.LastModified),
 		}})
 	}
 	return items, nil

@@ -3,6 +3,9 @@ package s3
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,18 +53,17 @@ func (c *Client) CreateUpload(ctx context.Context, key string) (string, error) {
 func (c *Client) UploadPart(ctx context.Context, key, id string, number int32, chunks [][]byte, size int64) (Part, error) {
 	part := Part{Number: number}
 	o := upload("UploadPart", size).on(key)
+	query := url.Values{"partNumber": {strconv.Itoa(int(number))}, "uploadId": {id}}
 	err := c.do(ctx, o, func(w *watch) error {
 		body := newPayload(o, w, chunks, size)
 		defer body.detach()
-		out, err := c.sdk.UploadPart(w.ctx, &s3.UploadPartInput{
-			Bucket: c.bucket(), Key: c.key(key),
-			UploadId: &id, PartNumber: &number,
-			ContentLength: &size, Body: body,
-		}, unsigned)
+		out, err := c.wire.do(w.ctx, call{
+			op: o.name, method: http.MethodPut, key: c.base + key, query: query.Encode(), header: headers("Content-Type", contentType), body: body, size: size,
+		})
 		if err != nil {
 			return err
 		}
-		if part.ETag = aws.ToString(out.ETag); part.ETag == "" {
+		if part.ETag = out.etag; part.ETag == "" {
 			return &Error{Op: "UploadPart", Kind: Unavailable, Err: errors.New("the answer has no ETag")}
 		}
 		return nil

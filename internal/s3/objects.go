@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go/middleware"
 )
 
 const (
@@ -39,14 +37,12 @@ type Condition struct {
 
 func (c Condition) none() bool { return c == Condition{} }
 
-func (c Condition) headers() (ifNoneMatch, ifMatch *string) {
+// headers are the values of its headers, "" for none.
+func (c Condition) headers() (ifNoneMatch, ifMatch string) {
 	if c.Absent {
-		ifNoneMatch = aws.String("*")
+		ifNoneMatch = "*"
 	}
-	if c.Match != "" {
-		ifMatch = aws.String(c.Match)
-	}
-	return ifNoneMatch, ifMatch
+	return ifNoneMatch, c.Match
 }
 
 // GetValue reads a whole object of at most limit bytes. A body that is shorter than announced is an
@@ -57,21 +53,21 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 		info  Info
 	)
 	err := c.do(ctx, metadata(opGetObject).on(key), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
-		out, err := c.getObject(w, &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key)})
+		out, err := c.getObject(w, key, "")
 		if err != nil {
 			return err
 		}
-		defer out.Body.Close() //nolint:errcheck // read to its end, or given up
-		if out.ContentLength == nil || *out.ContentLength < 0 {
+		defer out.body.Close() //nolint:errcheck // read to its end, or given up
+		if out.size < 0 {
 			return &Error{Op: opGetObject, Kind: Unavailable, Err: errLength}
 		}
-		info = Info{Size: *out.ContentLength, Version: version(out.ETag), Modified: aws.ToTime(out.LastModified)}
+		info = Info{Size: out.size, Version: version(out.etag), Modified: out.modified}
 		if info.Size > limit {
 			return &Error{Op: opGetObject, Kind: Rejected, Err: errors.New("the object is larger than a value may be")}
 		}
 		w.expect(stepTime + transferTime(info.Size))
 		value = make([]byte, info.Size)
-		if _, err := io.ReadFull(out.Body, value); err != nil {
+		if _, err := io.ReadFull(out.body, value); err != nil {
 			return &Error{Op: opGetObject, Kind: Unavailable, Err: errShort}
 		}
 		return nil
@@ -86,16 +82,16 @@ func (c *Client) GetValue(ctx context.Context, key string, limit int64) ([]byte,
 func (c *Client) Head(ctx context.Context, key string) (Info, error) {
 	var info Info
 	err := c.do(ctx, metadata(opHeadObject).on(key), func(w *watch) error { //nolint:contextcheck // the watch's context descends from ctx
-		out, err := hedged(c, w, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
-			return c.sdk.HeadObject(ctx, &s3.HeadObjectInput{Bucket: c.bucket(), Key: c.key(key)})
-		}, func(*s3.HeadObjectOutput) {})
+		out, err := hedged(c, w, func(ctx context.Context) (*answer, error) {
+			return c.wire.do(ctx, call{op: opHeadObject, method: http.MethodHead, key: c.base + key, header: headers()})
+		}, func(*answer) {})
 		if err != nil {
 			return err
 		}
-		if out.ContentLength == nil {
+		if out.size < 0 {
 			return &Error{Op: opHeadObject, Kind: Unavailable, Err: errLength}
 		}
-		info = Info{Size: *out.ContentLength, Version: version(out.ETag), Modified: aws.ToTime(out.LastModified)}
+		info = Info{Size: out.size, Version: version(out.etag), Modified: out.modified}
 		return nil
 	})
 	if KindOf(err) != NotFound || err == nil {
@@ -120,57 +116,53 @@ func (c *Client) PutValue(ctx context.Context, key string, value []byte, cond Co
 	if cond.none() {
 		o = metadata(opPutObject)
 	}
-	in := &s3.PutObjectInput{
-		Bucket: c.bucket(), Key: c.key(key),
-		ContentLength: aws.Int64(int64(len(value))),
-		ContentType:   aws.String("application/octet-stream"),
-	}
-	in.IfNoneMatch, in.IfMatch = cond.headers()
-	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, o.on(key), in, [][]byte{value}, int64(len(value)))
+	return c.put(ctx, o.on(key), [][]byte{value}, int64(len(value)), func() call {
+		ifNoneMatch, ifMatch := cond.headers()
+		encrypt, keyID := c.encryption()
+		return call{hash: c.wire.sign(value), header: headers("Content-Type", contentType, "If-None-Match", ifNoneMatch, "If-Match", ifMatch,
+			headerEncryption, string(encrypt), headerKeyID, aws.ToString(keyID))}
+	})
 }
+
+// contentType is that of all objects, and of what a presigned URL answers, whatever the object says of itself.
+const contentType = "application/octet-stream"
+
+// The headers of how an object is stored, in the form of http.Header.
+const (
+	headerClass      = "X-Amz-Storage-Class"
+	headerEncryption = "X-Amz-Server-Side-Encryption"
+	headerKeyID      = "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"
+)
 
 // PutObject writes an object of size bytes from chunks, repeated where that may help. It keeps no
 // reference to the chunks once it has returned.
 func (c *Client) PutObject(ctx context.Context, key string, chunks [][]byte, size int64) (Info, error) {
-	in := &s3.PutObjectInput{
-		Bucket: c.bucket(), Key: c.key(key),
-		ContentLength: aws.Int64(size),
-		ContentType:   aws.String("application/octet-stream"),
-		StorageClass:  c.storageClass(),
-	}
-	in.ServerSideEncryption, in.SSEKMSKeyId = c.encryption()
-	return c.put(ctx, upload(opPutObject, size).on(key), in, chunks, size, unsigned)
+	return c.put(ctx, upload(opPutObject, size).on(key), chunks, size, func() call {
+		encrypt, keyID := c.encryption()
+		return call{header: headers("Content-Type", contentType, headerClass, string(c.storageClass()), headerEncryption, string(encrypt), headerKeyID, aws.ToString(keyID))}
+	})
 }
 
-func (c *Client) put(ctx context.Context, o op, in *s3.PutObjectInput, chunks [][]byte, size int64, options ...func(*s3.Options)) (Info, error) {
+// put sends what attempt makes: a call with its headers. Without a hash the payload is left out of the signature, over plain HTTP
+// too: segments are verified by their digest, and a second SHA-256 costs more than all else of an upload.
+func (c *Client) put(ctx context.Context, o op, chunks [][]byte, size int64, attempt func() call) (Info, error) {
 	var info Info
 	err := c.do(ctx, o, func(w *watch) error {
 		body := newPayload(o, w, chunks, size)
 		defer body.detach()
-		in.Body = body
-		out, err := c.sdk.PutObject(w.ctx, in, options...)
+		next := attempt()
+		next.op, next.method, next.key, next.body, next.size = opPutObject, http.MethodPut, c.base+o.key, body, size
+		out, err := c.wire.do(w.ctx, next)
 		if err != nil {
 			return err
 		}
-		info = Info{Size: size, Version: version(out.ETag), Modified: answerDate(out.ResultMetadata, c.clock)}
+		info = Info{Size: size, Version: version(out.etag), Modified: out.date}
+		if info.Modified.IsZero() {
+			info.Modified = c.clock.now().Truncate(time.Second)
+		}
 		return nil
 	})
 	return info, err
-}
-
-// unsigned leaves the payload out of the signature, over plain HTTP too: segments are verified by
-// their digest, and a second SHA-256 costs more than all else of an upload.
-func unsigned(o *s3.Options) {
-	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
-}
-
-// answerDate is the Date of the answer, and the estimate where it has none.
-func answerDate(m middleware.Metadata, clock *clock) time.Time {
-	if date, ok := awsmiddleware.GetServerTime(m); ok {
-		return date.UTC()
-	}
-	return clock.now().Truncate(time.Second)
 }
 
 // Delete removes an object; one that is not there is no error. With a match it is sent at most once, and
@@ -209,14 +201,14 @@ func (c *Client) encryption() (types.ServerSideEncryption, *string) {
 	}
 }
 
-// byteRange is the Range header for length bytes from offset, nil for the whole object.
-func byteRange(offset, length int64) *string {
+// byteRange is the Range header for length bytes from offset, "" for the whole object.
+func byteRange(offset, length int64) string {
 	if offset == 0 && length < 0 {
-		return nil
+		return ""
 	}
 	r := "bytes=" + strconv.FormatInt(offset, 10) + "-"
 	if length >= 0 {
 		r += strconv.FormatInt(offset+length-1, 10)
 	}
-	return &r
+	return r
 }

@@ -27,9 +27,6 @@ type presigner struct {
 	key         atomic.Pointer[signingKey]
 }
 
-// contentType is what a presigned URL is answered as, whatever the object says of itself.
-const contentType = "application/octet-stream"
-
 // Names of the query that say how a URL is signed.
 const (
 	queryAlgorithm  = "X-Amz-Algorithm"

@@ -6,9 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Body is the body of a Get. It ends with io.ErrUnexpectedEOF when the connection breaks or the store
@@ -27,17 +24,16 @@ type Body struct {
 // before; see Body.Length. Kinds: NotFound, BadRange when the object ends at or before offset (an
 // empty object has no range at all).
 func (c *Client) Get(ctx context.Context, key string, offset, length int64) (*Body, error) {
-	in := &s3.GetObjectInput{Bucket: c.bucket(), Key: c.key(key), Range: byteRange(offset, length)}
 	var body *Body
 	err := c.do(ctx, metadata(opGetObject).on(key), func(w *watch) error {
-		out, err := c.getObject(w, in) //nolint:contextcheck // the watch's context descends from ctx
+		out, err := c.getObject(w, key, byteRange(offset, length)) //nolint:contextcheck // the watch's context descends from ctx
 		if err != nil {
 			return err
 		}
 		w.pause()
-		b := &Body{ctx: ctx, client: c, watch: w, body: out.Body}
+		b := &Body{ctx: ctx, client: c, watch: w, body: out.body}
 		if err := b.describe(out, offset, length); err != nil {
-			return errors.Join(err, out.Body.Close())
+			return errors.Join(err, out.body.Close())
 		}
 		body, w.kept = b, true
 		return nil
@@ -49,19 +45,19 @@ func (c *Client) Get(ctx context.Context, key string, offset, length int64) (*Bo
 }
 
 // describe checks that the answer is the range that was asked for.
-func (b *Body) describe(out *s3.GetObjectOutput, offset, length int64) error {
+func (b *Body) describe(out *answer, offset, length int64) error {
 	bad := func(text string) error {
 		return &Error{Op: opGetObject, Kind: Unavailable, Err: errors.New(text)}
 	}
-	if out.ContentLength == nil || *out.ContentLength < 0 {
+	if out.size < 0 {
 		return bad("the answer has no length")
 	}
-	b.Length = *out.ContentLength
-	b.Info = Info{Size: b.Length, Version: version(out.ETag), Modified: aws.ToTime(out.LastModified)}
-	if out.ContentRange != nil {
-		start, size, ok := parseContentRange(*out.ContentRange)
+	b.Length = out.size
+	b.Info = Info{Size: b.Length, Version: version(out.etag), Modified: out.modified}
+	if out.span != "" {
+		start, size, ok := parseContentRange(out.span)
 		if !ok || start != offset {
-			return bad("the answer has another range than was asked for: " + *out.ContentRange)
+			return bad("the answer has another range than was asked for: " + out.span)
 		}
 		b.Size = size
 	} else if offset != 0 {

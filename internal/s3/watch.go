@@ -113,31 +113,6 @@ func (p *payload) expect(d time.Duration) {
 	}
 }
 
-// Seek is what the SDK needs to learn the length and to read twice where it signs the payload.
-func (p *payload) Seek(offset int64, whence int) (int64, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch whence {
-	case io.SeekCurrent:
-		offset += p.offset
-	case io.SeekEnd:
-		offset += p.size
-	}
-	if offset < 0 || offset > p.size {
-		return 0, errors.New("s3: seek outside of the payload")
-	}
-	p.offset, p.chunk, p.within = offset, 0, 0
-	for rest := offset; rest > 0; p.chunk++ {
-		if c := int64(len(p.chunks[p.chunk])); rest >= c {
-			rest -= c
-			continue
-		}
-		p.within = int(rest)
-		break
-	}
-	return offset, nil
-}
-
 func (p *payload) detach() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
