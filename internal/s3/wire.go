@@ -236,9 +236,9 @@ func parseError(body []byte) (code, message string, ok bool) {
 // headers returns room for a request's headers, with pairs of those that are not empty.
 func headers(pairs ...string) http.Header {
 	h := make(http.Header, len(pairs)/2+6)
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			h[pairs[i]] = []string{pairs[i+1]}
+	for ; len(pairs) >= 2; pairs = pairs[2:] {
+		if name, value := pairs[0], pairs[1]; value != "" {
+			h[name] = []string{value}
 		}
 	}
 	return h

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	datas3 "holdfast/internal/data/s3"
 	"holdfast/internal/edge"
 	"holdfast/internal/oci"
 )
@@ -43,8 +45,7 @@ func isUpload(r *http.Request) bool {
 
 // turn waits until a request may be served. ok is false when it was refused, and answered: with 429 when its client has its share, else with 503.
 func (s *Server) turn(w http.ResponseWriter, r *http.Request, rules *edgeRules, client netip.Addr) (leave func(), ok bool) {
-	_, budget := s.budget.InUse()
-	uploads, requests := rules.places(budget, goLimit())
+	uploads, requests := rules.places(cmp.Or(s.cfg.MemoryBudget, datas3.DefaultBudget), goLimit())
 	turns, most, what := &s.edge.requests, requests, "requests"
 	if isUpload(r) {
 		turns, most, what = &s.edge.uploads, uploads, "uploads"

@@ -107,7 +107,7 @@ func memoryInUse() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse + m.StackInuse) //nolint:gosec // G115: of this process
+	return int64(m.HeapInuse + m.StackInuse)
 }
 
 func TestPlaces(t *testing.T) {
