@@ -205,10 +205,10 @@ func TestLongNames(t *testing.T) {
 // server goes by that, where it sees it.
 func TestNoMemoryLimitWithoutARequest(t *testing.T) {
 	for set, want := range map[string]bool{
-		"replicas=3":                     false,
-		"resources.limits.memory=null":   true,
-		"resources.requests.memory=null": false,
-		"resources=null":                 false,
+		"replicas=3":                                    false,
+		"resources.limits.memory=null":                  true,
+		"resources.requests.memory=null":                false,
+		"resources=null":                                false,
 		"resources.requests=null,resources.limits=null": false,
 	} {
 		if got := strings.Contains(render(t, "--set", set), "GOMEMLIMIT"); got != want {
