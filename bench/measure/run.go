@@ -1,0 +1,204 @@
+package measure
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"holdfast/bench/load"
+	"holdfast/bench/rows"
+	"holdfast/bench/site"
+	"holdfast/test/cluster"
+)
+
+// Options are what is the same for all rows.
+type Options struct {
+	Rounds  int
+	Span    time.Duration // of each round
+	Latency time.Duration // added to each S3 request while time is measured
+	Peers   []site.Kind   // beside Holdfast, where the site has them
+	// Cache has distribution keep what it knows of blobs in memory.
+	Cache bool
+}
+
+// Runner measures rows at a site. One row at a time.
+type Runner struct {
+	site *site.Site
+	opt  Options
+	log  *slog.Logger
+}
+
+// New returns a runner.
+func New(s *site.Site, opt Options, log *slog.Logger) *Runner {
+	return &Runner{site: s, opt: opt, log: log}
+}
+
+// Row measures one row: a line for each subject, ours first. A subject that cannot be started or prepared has a line that says why. The
+// error is that of ctx, or of what could not be cleared away.
+func (r *Runner) Row(ctx context.Context, row rows.Row) ([]Line, error) {
+	var seed [32]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	var pairs []*pair
+	for _, setup := range r.setups(row) {
+		pairs = append(pairs, &pair{setup: setup, seed: seed})
+	}
+	groups := [][]*pair{pairs}
+	if row.Alone {
+		groups = groups[:0]
+		for _, p := range pairs {
+			groups = append(groups, []*pair{p})
+		}
+	}
+	var failed error
+	for _, group := range groups {
+		r.measure(ctx, row, group)
+		for _, p := range group {
+			failed = errors.Join(failed, p.stop())
+		}
+	}
+	var lines []Line
+	for _, p := range pairs {
+		line := Line{Row: row.Name, Title: row.Title, Subject: p.setup.Name, Clients: row.Clients}
+		if !row.Local {
+			line.Latency = r.opt.Latency.String()
+		}
+		line.fill(row, p.rounds)
+		if p.err != nil {
+			line.Errors++
+			line.Error = p.err.Error()
+		}
+		lines = append(lines, line)
+	}
+	return lines, errors.Join(failed, ctx.Err())
+}
+
+// setups are the row's subjects.
+func (r *Runner) setups(row rows.Row) (all []site.Setup) {
+	all = append(all, site.Setup{Kind: site.Holdfast, Name: string(site.Holdfast), Local: row.Local})
+	for _, v := range row.Variants {
+		v.Local = row.Local
+		all = append(all, v)
+	}
+	if row.Ours {
+		return all
+	}
+	for _, kind := range slices.Concat(r.opt.Peers, row.Extra) {
+		if !slices.Contains(row.Without, kind) && r.site.Has(kind) {
+			setup := site.Setup{Kind: kind, Name: string(kind), Local: row.Local}
+			setup.Search = row.Search && kind == site.Zot
+			setup.Cache = r.opt.Cache && kind == site.Distribution
+			all = append(all, setup)
+		}
+	}
+	return all
+}
+
+// pair is a subject and its clients.
+type pair struct {
+	setup  site.Setup
+	seed   [32]byte
+	target *rows.Target
+	op     load.Operation
+	rounds []round
+	err    error // why it is not measured further
+}
+
+func (p *pair) stop() error {
+	if p.target == nil {
+		return nil
+	}
+	p.target.Client.Close()
+	if p.target.S3 != nil {
+		p.target.S3.Close()
+	}
+	return p.target.Stop()
+}
+
+// measure starts a group of subjects and measures them by turns.
+func (r *Runner) measure(ctx context.Context, row rows.Row, group []*pair) {
+	for _, p := range group {
+		began := time.Now()
+		if p.err = r.start(ctx, row, p); p.err == nil && !row.Anew {
+			p.op, p.err = row.Prepare(ctx, p.target)
+		}
+		r.log.Info("prepared", "row", row.Name, "subject", p.setup.Name, "took", time.Since(began).Round(time.Millisecond), "err", p.err)
+	}
+	n := r.opt.Rounds
+	if row.Rounds > 0 {
+		n = min(n, row.Rounds)
+	}
+	for i := range n {
+		for j := range group {
+			p := group[(i+j)%len(group)]
+			if p.err != nil || ctx.Err() != nil {
+				continue
+			}
+			one, err := r.round(ctx, row, p)
+			p.err = err
+			if err == nil {
+				p.rounds = append(p.rounds, one)
+			}
+			r.log.Info("measured", "row", row.Name, "subject", p.setup.Name, "round", i+1, "operations", len(one.result.Took),
+				"rate", fmt.Sprintf("%.1f", one.result.Rate), "errors", one.result.Errors, "err", errors.Join(err, one.result.Err))
+		}
+	}
+}
+
+func (r *Runner) start(ctx context.Context, row rows.Row, p *pair) error {
+	subject, err := r.site.Start(ctx, p.setup)
+	if err != nil {
+		return err
+	}
+	p.target = &rows.Target{Subject: subject, Client: load.NewClient(subject.URL), Content: load.NewContent(p.seed), Clients: row.Clients}
+	if p.setup.Kind == site.Direct {
+		p.target.S3 = load.NewS3(subject.URL, subject.Bucket, cluster.Region, cluster.AccessKey, cluster.SecretKey)
+	}
+	return nil
+}
+
+// round prepares what is to be prepared for each round, and measures.
+func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, err error) {
+	t := p.target
+	if row.Anew {
+		if p.op, err = row.Prepare(ctx, t); err != nil {
+			return round{}, err
+		}
+	}
+	if row.Cold {
+		if _, err := t.Restart(ctx); err != nil {
+			return round{}, err
+		}
+	}
+	if t.Proxy != nil {
+		t.Proxy.SetLatency(r.opt.Latency)
+		t.Proxy.SetLimit(row.Limit)
+		defer func() {
+			t.Proxy.SetLatency(0)
+			t.Proxy.SetLimit(0)
+		}()
+	}
+	if err := t.ResetPeak(); err != nil {
+		return round{}, err
+	}
+	before, err := t.Usage()
+	if err != nil {
+		return round{}, err
+	}
+	counts := t.Counts()
+	span := r.opt.Span
+	if row.Once {
+		span = 0
+	}
+	one.result = load.Run(ctx, row.Clients, span, p.op)
+	after, err := t.Usage()
+	if err != nil {
+		return one, err
+	}
+	one.cpu, one.peak = after.CPU-before.CPU, after.Peak
+	one.counts = t.Counts().Since(counts)
+	return one, nil
+}

@@ -1,0 +1,91 @@
+package site
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"holdfast/test/cluster"
+)
+
+// Kind is a kind of server.
+type Kind string
+
+// The kinds. Direct is the S3 server itself behind a proxy of its own, with no registry.
+const (
+	Holdfast     Kind = "holdfast"
+	Distribution Kind = "distribution"
+	Zot          Kind = "zot"
+	Nginx        Kind = "nginx"
+	Direct       Kind = "s3"
+)
+
+// Site is where servers are started: a folder for all that they write, and one S3 server of two processes. Safe for concurrent use.
+type Site struct {
+	programs *cluster.Programs
+	binaries map[Kind]string
+	dir      string
+	gateways []string // URLs of the S3 server
+	buckets  string   // its folder: a bucket is a folder in it, an object a file
+}
+
+// New makes a site in the folder dir, which must be there; binaries are the programs of the kinds that can be started.
+func New(dir string, binaries map[Kind]string) (*Site, error) {
+	programs, err := cluster.NewPrograms(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Site{programs: programs, binaries: binaries, dir: dir}, nil
+}
+
+// Has says whether the kind can be started here.
+func (s *Site) Has(k Kind) bool { return k == Direct || s.binaries[k] != "" }
+
+// Close ends all that was started.
+func (s *Site) Close() { s.programs.Stop() }
+
+// startS3 starts the S3 server, once.
+func (s *Site) startS3(ctx context.Context) (err error) {
+	if s.gateways == nil {
+		s.gateways, s.buckets, err = s.programs.VersityGW(ctx)
+	}
+	return err
+}
+
+// Binaries finds the programs: holdfast is given, distribution by $DISTRIBUTION or among the tools, zot by $ZOT, nginx where Debian puts it.
+// What is not there is left out.
+func Binaries(holdfast string, peers bool) (map[Kind]string, error) {
+	found := map[Kind]string{Holdfast: holdfast}
+	if path, err := cluster.Tool("nginx"); err == nil {
+		found[Nginx] = path
+	}
+	if peers {
+		if found[Distribution] = os.Getenv("DISTRIBUTION"); found[Distribution] == "" {
+			found[Distribution], _ = cluster.Tool("registry") // not there: left out
+		}
+		found[Zot] = os.Getenv("ZOT")
+	}
+	for kind, path := range found {
+		if path == "" {
+			continue
+		}
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return nil, fmt.Errorf("site: %s: %w", kind, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("site: %s: %w", kind, err)
+		}
+		found[kind] = path
+	}
+	if holdfast == "" {
+		return nil, errors.New("site: no program of holdfast")
+	}
+	return found, nil
+}
+
+func newName(kind Kind) string { return string(kind) + "-" + strings.ToLower(rand.Text()[:10]) }
