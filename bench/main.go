@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,16 +35,17 @@ func main() {
 }
 
 type options struct {
-	binary, source, only, dir, out, report string
-	peers, quick, full, list, cache        bool
-	rounds                                 int
-	span, latency                          time.Duration
+	binary, source, set, only, dir, out, report string
+	peers, quick, full, list, cache             bool
+	rounds                                      int
+	span, latency                               time.Duration
 }
 
 func parse() (o options) {
 	flag.StringVar(&o.binary, "binary", "", "holdfast `program`; empty: built from -source")
 	flag.StringVar(&o.source, "source", ".", "`folder` of the source that is built")
-	flag.StringVar(&o.only, "only", "", "rows whose names match this `expression`; empty: those of the table")
+	flag.StringVar(&o.set, "set", "table", "which rows: table, more, scaling (one replica and three), all")
+	flag.StringVar(&o.only, "only", "", "only rows whose whole names match this regular `expression`")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for all that the servers write; empty: a temporary one")
 	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt and plots")
 	flag.StringVar(&o.report, "report", "", "a second `folder` for them, as docs/bench")
@@ -149,6 +151,17 @@ func choose(o options) (chosen []rows.Row, err error) {
 		size = rows.Full
 	}
 	all := rows.Table(size)
+	switch o.set {
+	case "table":
+	case "more":
+		all = rows.More(size)
+	case "scaling":
+		all = rows.Scaling(size)
+	case "all":
+		all = slices.Concat(all, rows.More(size), rows.Scaling(size))
+	default:
+		return nil, fmt.Errorf("bench: -set %s: want table, more, scaling or all", o.set)
+	}
 	if o.only == "" {
 		return all, nil
 	}

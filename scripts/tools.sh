@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|logins|packages|observe|chart|kubernetes|lint|supply ...
+#   scripts/tools.sh test|cluster|clients|logins|packages|observe|chart|kubernetes|lint|supply|bench ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -17,6 +17,8 @@ helm=helm.sh/helm/v3/cmd/helm@v3.22.0
 kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+distribution=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+benchstat=golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -78,7 +80,7 @@ oidc_provider() {
 	cp "$from/package-lock.json" "$to/.installed"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|packages|observe|chart|kubernetes|lint|supply ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|packages|observe|chart|kubernetes|lint|supply|bench|benchstat ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -129,8 +131,14 @@ for set in "$@"; do
 		;;
 	lint) go_install "$golangci" ;;
 	supply) go_install "$govulncheck" ;;
+	bench) # what the benchmark measures with and against; zot is given to it
+		apt_install haproxy nginx-light
+		go_install "$versitygw"
+		go_install "$distribution"
+		;;
+	benchstat) go_install "$benchstat" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, packages, observe, chart, kubernetes, lint or supply" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, packages, observe, chart, kubernetes, lint, supply, bench or benchstat" >&2
 		exit 2
 		;;
 	esac

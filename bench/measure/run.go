@@ -64,7 +64,7 @@ func (r *Runner) Row(ctx context.Context, row rows.Row) ([]Line, error) {
 	for _, p := range pairs {
 		line := Line{Row: row.Name, Title: row.Title, Subject: p.setup.Name, Clients: row.Clients}
 		if !row.Local {
-			line.Latency = r.opt.Latency.String()
+			line.Latency = r.latency(row).String()
 		}
 		line.fill(row, p.rounds)
 		if p.err != nil {
@@ -74,6 +74,13 @@ func (r *Runner) Row(ctx context.Context, row rows.Row) ([]Line, error) {
 		lines = append(lines, line)
 	}
 	return lines, errors.Join(failed, ctx.Err())
+}
+
+func (r *Runner) latency(row rows.Row) time.Duration {
+	if row.Latency != 0 {
+		return row.Latency
+	}
+	return r.opt.Latency
 }
 
 // setups are the row's subjects.
@@ -174,7 +181,7 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 		}
 	}
 	if t.Proxy != nil {
-		t.Proxy.SetLatency(r.opt.Latency)
+		t.Proxy.SetLatency(r.latency(row))
 		t.Proxy.SetLimit(row.Limit)
 		defer func() {
 			t.Proxy.SetLatency(0)
@@ -199,6 +206,9 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 		return one, err
 	}
 	one.cpu, one.peak = after.CPU-before.CPU, after.Peak
+	if one.cpu < 0 { // the operation has restarted it
+		one.cpu = after.CPU
+	}
 	one.counts = t.Counts().Since(counts)
 	return one, nil
 }

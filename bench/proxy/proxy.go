@@ -246,7 +246,7 @@ func (h *half) body(n int64) error {
 	for n > 0 {
 		step := min(n, 4<<20)
 		if h.p.limit.Load() > 0 {
-			step = min(n, 64<<10)
+			step = min(n, 256<<10)
 		}
 		h.pace(step)
 		done, err := io.CopyN(h.to, h.from, step)
@@ -295,15 +295,18 @@ func (h *half) chunks() error {
 	}
 }
 
-// pace waits until n more bytes may go. A connection that was idle has saved nothing up.
+// behind is how much a connection may catch up with what it did not use: a busy machine wakes a sleeper late.
+const behind = 50 * time.Millisecond
+
+// pace waits until n more bytes may go.
 func (h *half) pace(n int64) {
 	limit := h.p.limit.Load()
 	if limit <= 0 {
 		return
 	}
 	now := time.Now()
-	if h.due.Before(now) {
-		h.due = now
+	if earliest := now.Add(-behind); h.due.Before(earliest) {
+		h.due = earliest
 	}
 	h.due = h.due.Add(time.Duration(n * int64(time.Second) / limit))
 	time.Sleep(h.due.Sub(now))

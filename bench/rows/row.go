@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,8 +17,9 @@ type Row struct {
 	Name    string // short, for -only and for files
 	Title   string
 	Clients int
-	Bytes   int64 // that an operation moves, for MB/s and the CPU time of a GB; 0: operations are counted alone
-	Limit   int64 // bytes in a second of each connection to the S3 server; 0: none
+	Bytes   int64         // that an operation moves, for MB/s and the CPU time of a GB; 0: operations are counted alone
+	Limit   int64         // bytes in a second of each connection to the S3 server; 0: none
+	Latency time.Duration // added to each S3 request; 0: that of the run
 
 	Once   bool // each client does it once in a round, not again and again for a while
 	Rounds int  // so many rounds at most; 0: as many as all

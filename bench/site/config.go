@@ -42,10 +42,13 @@ func (k Kind) ready() string {
 // rootDirectory is the prefix of all keys in a bucket.
 const rootDirectory = "/registry"
 
-// Root is the folder below which the registry has its files.
+// Root is the folder below which the registry has its files. zot's keys in a bucket begin with the root directory twice.
 func (s *Subject) Root() string {
-	if s.Local {
+	switch {
+	case s.Local:
 		return s.Folder
+	case s.Kind == Zot:
+		return filepath.Join(s.Folder, rootDirectory, rootDirectory)
 	}
 	return filepath.Join(s.Folder, rootDirectory)
 }
