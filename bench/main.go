@@ -35,10 +35,10 @@ func main() {
 }
 
 type options struct {
-	binary, source, set, only, dir, out, report string
-	peers, quick, full, list, cache             bool
-	rounds                                      int
-	span, latency                               time.Duration
+	binary, source, set, only, dir, out, report, compare string
+	peers, quick, full, list, cache                      bool
+	rounds                                               int
+	span, latency                                        time.Duration
 }
 
 func parse() (o options) {
@@ -49,6 +49,7 @@ func parse() (o options) {
 	flag.StringVar(&o.dir, "dir", "", "`folder` for all that the servers write; empty: a temporary one")
 	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt and plots")
 	flag.StringVar(&o.report, "report", "", "a second `folder` for them, as docs/bench")
+	flag.StringVar(&o.compare, "compare", "", "a results.json of before: Holdfast's lines of both are shown beside each other")
 	flag.BoolVar(&o.peers, "peers", false, "distribution too ($DISTRIBUTION, or scripts/tools.sh bench) and zot ($ZOT)")
 	flag.BoolVar(&o.cache, "distribution-cache", false, "distribution with its cache in memory, which is for one process alone")
 	flag.BoolVar(&o.quick, "quick", false, "small sizes, two short rounds: five minutes")
@@ -84,6 +85,12 @@ func run() (err error) {
 			fmt.Printf("%-22s %3d clients  %s\n", row.Name, row.Clients, row.Title)
 		}
 		return nil
+	}
+	var before *report.Report
+	if o.compare != "" {
+		if before, err = report.Read(o.compare); err != nil {
+			return err
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -139,7 +146,10 @@ func run() (err error) {
 			}
 		}
 	}
-	return made.Table(os.Stdout)
+	if err := made.Table(os.Stdout); err != nil || before == nil {
+		return err
+	}
+	return made.Compare(os.Stdout, before)
 }
 
 func choose(o options) (chosen []rows.Row, err error) {

@@ -3,6 +3,7 @@ package site
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -130,7 +131,11 @@ func (s *Subject) distributionFile(n int) ([]byte, error) {
 
 // nginxFile has nginx send the files of the folder, as fast as it can.
 func (s *Subject) nginxFile(n int) []byte {
-	return []byte(`daemon off;
+	user := ""
+	if os.Getuid() == 0 { // its workers may not read our folder otherwise
+		user = "user root;\n"
+	}
+	return []byte(user + `daemon off;
 worker_processes auto;
 pid ` + s.Folder + `.pid;
 error_log ` + s.Folder + `.log;
