@@ -124,6 +124,23 @@ memory: ## how much memory 16 pushes, then 16 pulls, of 1 GiB at once need in on
 	scripts/tools.sh cluster
 	go test -count=1 -timeout 40m -v ./test/memory
 
+.PHONY: bench
+bench: build ## the benchmark without peers, over S3 and a directory: ONLY=rows, BENCH='-quick -latency 30ms'; bench-out/; 8 minutes
+	scripts/tools.sh bench
+	go build -p 2 -o bin/bench ./bench
+	bin/bench -binary bin/holdfast $(if $(ONLY),-only '$(ONLY)') $(BENCH)
+
+.PHONY: bench-peers
+bench-peers: build ## the same beside distribution, and zot by ZOT=path of its binary, in the same run; 25 minutes
+	scripts/tools.sh bench peers
+	go build -p 2 -o bin/bench ./bench
+	ZOT=$(ZOT) bin/bench -binary bin/holdfast -peers $(if $(ONLY),-only '$(ONLY)') $(BENCH)
+
+.PHONY: bench-go
+bench-go: ## the Go benchmarks, COUNT (10) times each, by benchstat against bench-out/go-base.txt, which the first run or BASE=1 writes
+	scripts/tools.sh bench benchstat
+	scripts/bench-go.sh $(or $(COUNT),10) $(BASE)
+
 .PHONY: abuse
 abuse: build ## attacks and bad input, by their numbers, against three replicas over S3 behind HAProxy: passed, FAILED; three minutes
 	scripts/tools.sh cluster

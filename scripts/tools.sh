@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that tests and `make cluster` need, and nothing that is there already:
-#   scripts/tools.sh test|cluster|clients|logins|packages|observe|chart|kubernetes|lint|supply|bench ...
+#   scripts/tools.sh test|cluster|clients|logins|packages|observe|chart|kubernetes|lint|supply|bench|peers|benchstat ...
 # Debian packages go to the system (root or sudo); Go programs, at the versions below, to
 # ${HOLDFAST_TOOLS:-$HOME/.cache/holdfast/tools}, so that every checkout shares them.
 set -euo pipefail
@@ -80,7 +80,7 @@ oidc_provider() {
 	cp "$from/package-lock.json" "$to/.installed"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|packages|observe|chart|kubernetes|lint|supply|bench|benchstat ..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|packages|observe|chart|kubernetes|lint|supply|bench|peers|benchstat ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -131,14 +131,14 @@ for set in "$@"; do
 		;;
 	lint) go_install "$golangci" ;;
 	supply) go_install "$govulncheck" ;;
-	bench) # what the benchmark measures with and against; zot is given to it
+	bench)
 		apt_install haproxy nginx-light
 		go_install "$versitygw"
-		go_install "$distribution"
 		;;
+	peers) go_install "$distribution" ;;
 	benchstat) go_install "$benchstat" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, packages, observe, chart, kubernetes, lint, supply, bench or benchstat" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, packages, observe, chart, kubernetes, lint, supply, bench, peers or benchstat" >&2
 		exit 2
 		;;
 	esac

@@ -2,7 +2,9 @@ package rows
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +74,7 @@ const (
 	gib = 1 << 30
 )
 
-// each does f for 0 to n-1, so many at once.
+// each does f for 0 to n-1, so many at once. A server that asks for patience gets some: nothing is measured here.
 func each(ctx context.Context, n, atOnce int, f func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
@@ -80,7 +82,20 @@ func each(ctx context.Context, n, atOnce int, f func(ctx context.Context, i int)
 		if ctx.Err() != nil {
 			break
 		}
-		group.Go(func() error { return f(ctx, i) })
+		group.Go(func() error {
+			for again := 0; ; again++ {
+				err := f(ctx, i)
+				var other *load.UnexpectedError
+				if again == 5 || !errors.As(err, &other) || other.Status != http.StatusServiceUnavailable && other.Status != http.StatusTooManyRequests {
+					return err
+				}
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Second):
+				}
+			}
+		})
 	}
 	return group.Wait()
 }

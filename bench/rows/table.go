@@ -138,12 +138,8 @@ func prepareImage(ctx context.Context, t *Target, repo string) (load.Image, erro
 	if err != nil {
 		return load.Image{}, err
 	}
-	for _, b := range append([]load.Blob{image.Config}, image.Layers...) {
-		if err := t.Client.PutBlob(ctx, repo, b); err != nil {
-			return load.Image{}, err
-		}
-	}
-	return image, nil
+	blobs := append([]load.Blob{image.Config}, image.Layers...)
+	return image, each(ctx, len(blobs), 2, func(ctx context.Context, i int) error { return t.Client.PutBlob(ctx, repo, blobs[i]) })
 }
 
 // manifestPut: each manifest is another one with a tag of its own.
