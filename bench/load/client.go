@@ -106,6 +106,7 @@ func (c *Client) location(ctx context.Context, r request) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
 	at := resp.Header.Get("Location")
 	if _, err := c.drain(resp.Body); err != nil {
 		return "", fmt.Errorf("load: %s: read the answer: %w", r.method, err)
@@ -116,18 +117,17 @@ func (c *Client) location(ctx context.Context, r request) (string, error) {
 	return at, nil
 }
 
-// drain reads to the end and closes.
-func (c *Client) drain(body io.ReadCloser) (n int64, err error) {
+// drain reads to the end.
+func (c *Client) drain(body io.Reader) (n int64, err error) {
 	buf := c.buffers.Get().(*[bufferSize]byte)
 	defer c.buffers.Put(buf)
 	for {
 		got, err := body.Read(buf[:])
 		n += int64(got)
 		if errors.Is(err, io.EOF) {
-			return n, body.Close()
+			return n, nil
 		}
 		if err != nil {
-			_ = body.Close()
 			return n, err
 		}
 	}
@@ -145,6 +145,7 @@ func (c *Client) get(ctx context.Context, path string, size int64, header ...[2]
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
 	n, err := c.drain(resp.Body)
 	if err != nil {
 		return fmt.Errorf("load: GET %s: %w", path, err)

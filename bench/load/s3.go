@@ -72,7 +72,7 @@ func (s *S3) PutParts(ctx context.Context, key string, b Blob, part int64, atOnc
 	if err != nil {
 		return err
 	}
-	var made struct{ UploadId string } //nolint:revive // the name in S3's answer
+	var made struct{ UploadId string }
 	if err := s.ask(ctx, request{method: http.MethodPost, url: at, want: http.StatusOK}, &made); err != nil {
 		return err
 	}
@@ -92,6 +92,7 @@ func (s *S3) PutParts(ctx context.Context, key string, b Blob, part int64, atOnc
 			if err != nil {
 				return err
 			}
+			defer resp.Body.Close() //nolint:errcheck // read to its end
 			tags[i] = resp.Header.Get("Etag")
 			_, err = s.client.drain(resp.Body)
 			return err

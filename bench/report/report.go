@@ -100,15 +100,21 @@ func (r *Report) Table(w io.Writer) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s\n%s\n", r.Machine, r.Date.Format("2006-01-02 15:04 MST"))
 	last := ""
+	ours := map[string]float64{}
+	for _, l := range r.Lines {
+		if l.Subject == string(site.Holdfast) {
+			ours[l.Row] = l.Rate
+		}
+	}
 	for _, l := range r.Lines {
 		if l.Row != last {
 			fmt.Fprintf(&out, "\n%s, %d clients%s (%s)\n", l.Title, l.Clients, added(l.Latency), l.Row)
-			fmt.Fprintf(&out, "  %-18s %10s %8s %9s %9s %9s %8s %8s %7s %8s %9s %9s %6s\n", "", "ops/s", "MB/s", "p50 ms", "p99 ms", "p99.9 ms",
+			fmt.Fprintf(&out, "  %-18s %10s %8s %7s %9s %9s %9s %8s %8s %7s %8s %9s %9s %6s\n", "", "ops/s", "MB/s", "x", "p50 ms", "p99 ms", "p99.9 ms",
 				"CPU ms", "CPU s/GB", "MiB", "S3 req", "S3 up", "S3 down", "errors")
 			last = l.Row
 		}
-		fmt.Fprintf(&out, "  %-18s %10s %8s %9s %9s %9s %8s %8s %7.0f %8.2f %9s %9s %6d\n", l.Subject, number(l.Rate), number(l.Megabytes), number(l.P50),
-			number(l.P99), number(l.P999), number(l.CPU), number(l.CPUPerGB), l.Peak, l.Requests, size(l.Up), size(l.Down), l.Errors)
+		fmt.Fprintf(&out, "  %-18s %10s %8s %7s %9s %9s %9s %8s %8s %7.0f %8.2f %9s %9s %6d\n", l.Subject, number(l.Rate), number(l.Megabytes),
+			quotient(ours[l.Row], l.Rate), number(l.P50), number(l.P99), number(l.P999), number(l.CPU), number(l.CPUPerGB), l.Peak, l.Requests, size(l.Up), size(l.Down), l.Errors)
 		if l.Error != "" {
 			fmt.Fprintf(&out, "    %s\n", strings.ReplaceAll(l.Error, "\n", "\n    "))
 		}
@@ -136,6 +142,13 @@ func added(latency string) string {
 		return ""
 	}
 	return ", S3 + " + latency
+}
+
+func quotient(a, b float64) string {
+	if b == 0 {
+		return "-"
+	}
+	return number(a / b)
 }
 
 // number shows three digits that count, "-" for nothing.
