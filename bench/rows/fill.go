@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"holdfast/bench/load"
 	"holdfast/bench/site"
+	"holdfast/internal/format"
+	"holdfast/internal/oci"
+	"holdfast/internal/record"
 )
 
 // file writes a blob into the folder of nginx.
@@ -30,15 +34,18 @@ func (t *Target) file(b load.Blob) (func(context.Context) error, error) {
 	return func(ctx context.Context) error { return t.Client.Read(ctx, "/"+name, b.Size) }, nil
 }
 
-// fill gives each of the repositories an image under each of the tags. Where pushing so many takes a peer too long, the files that it
-// would have written are written behind its back: into its bucket, or its directory. Ours are pushed.
+// fill gives each of the repositories an image under each of the tags. Pushing so many takes too long: the files that would have been
+// written are written behind the subject's back, into its bucket or its directory.
 func (t *Target) fill(ctx context.Context, repos []string, tags int) error {
 	image, err := t.Content.Image(2, 4*kib)
 	if err != nil {
 		return err
 	}
-	if t.Kind == site.Holdfast {
+	switch {
+	case t.Kind == site.Holdfast && t.Local:
 		return t.push(ctx, repos, tags, image)
+	case t.Kind == site.Holdfast:
+		return t.fillHoldfast(ctx, repos, tags, image)
 	}
 	for _, repo := range repos {
 		switch t.Kind {
@@ -59,21 +66,71 @@ func (t *Target) fill(ctx context.Context, repos []string, tags int) error {
 func note(repo string, tag int) string { return fmt.Sprintf("%s:%06d", repo, tag) }
 func tagName(tag int) string           { return fmt.Sprintf("v%06d", tag) }
 
+// push pushes all of them, many tags at once.
 func (t *Target) push(ctx context.Context, repos []string, tags int, image load.Image) error {
+	const atOnce = 40
 	return each(ctx, len(repos), 4, func(ctx context.Context, i int) error {
 		for _, b := range append([]load.Blob{image.Config}, image.Layers...) {
 			if err := t.Client.PutBlob(ctx, repos[i], b); err != nil {
 				return err
 			}
 		}
-		return each(ctx, tags, max(1, 32/len(repos)), func(ctx context.Context, tag int) error {
-			m, err := image.Manifest(note(repos[i], tag))
+		m, err := image.Manifest(repos[i])
+		if err != nil {
+			return err
+		}
+		return each(ctx, (tags+atOnce-1)/atOnce, 4, func(ctx context.Context, n int) error {
+			query := make(url.Values)
+			for tag := n * atOnce; tag < min(tags, (n+1)*atOnce); tag++ {
+				query.Add("tag", tagName(tag))
+			}
+			return t.Client.PutManifest(ctx, repos[i], m.Digest+"?"+query.Encode(), m)
+		})
+	})
+}
+
+// Of ours, some are pushed, and the records that a list is made of are linked from them: nothing in a tag's record, or in a repository's,
+// names itself. Some, because a file has at most 65 000 links.
+const (
+	reposPushed = 100  // of so many one is pushed, where there are more
+	tagsPushed  = 1000 // of so many one is pushed
+)
+
+func (t *Target) fillHoldfast(ctx context.Context, repos []string, tags int, image load.Image) error {
+	every := 1
+	if len(repos) > reposPushed {
+		every = reposPushed
+	}
+	pushed := (len(repos) + every - 1) / every
+	err := each(ctx, pushed, 4, func(ctx context.Context, i int) error {
+		repo := repos[i*every]
+		for _, b := range append([]load.Blob{image.Config}, image.Layers...) {
+			if err := t.Client.PutBlob(ctx, repo, b); err != nil {
+				return err
+			}
+		}
+		return each(ctx, (tags+tagsPushed-1)/tagsPushed, 8, func(ctx context.Context, n int) error {
+			tag := n * tagsPushed
+			m, err := image.Manifest(note(repo, tag))
 			if err != nil {
 				return err
 			}
-			return t.Client.PutManifest(ctx, repos[i], tagName(tag), m)
+			return t.Client.PutManifest(ctx, repo, tagName(tag), m)
 		})
 	})
+	if err != nil {
+		return err
+	}
+	files := tree{root: filepath.Join(t.Root(), "holdfast")}
+	for i, name := range repos {
+		from, repo := oci.Repository(repos[i/every*every]), oci.Repository(name)
+		files.link(format.RepositoryKey(from), format.RepositoryKey(repo))
+		for tag := range tags {
+			seed := oci.Tag(tagName(tag / tagsPushed * tagsPushed))
+			files.link(format.TagKey(from, seed), format.TagKey(repo, oci.Tag(tagName(tag))))
+		}
+	}
+	return files.err
 }
 
 // tree writes files below a folder.
@@ -92,6 +149,20 @@ func (t *tree) write(name string, content []byte) {
 	}
 	if t.err != nil {
 		t.err = fmt.Errorf("rows: generate %s: %w", name, t.err)
+	}
+}
+
+// link gives a file a second name.
+func (t *tree) link(from, to record.Key) {
+	if t.err != nil || from == to {
+		return
+	}
+	path := filepath.Join(t.root, string(to))
+	if t.err = os.MkdirAll(filepath.Dir(path), 0o750); t.err == nil {
+		t.err = os.Link(filepath.Join(t.root, string(from)), path)
+	}
+	if t.err != nil {
+		t.err = fmt.Errorf("rows: generate %s: %w", to, t.err)
 	}
 }
 

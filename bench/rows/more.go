@@ -46,6 +46,7 @@ func More(s Size) []Row {
 		Row{Name: "range", Title: "range of 1 MiB of a blob of 64 MiB", Clients: 16, Bytes: mib, Prepare: ranges(64*mib, mib)},
 		Row{Name: "tags-10", Title: "tags list, 10 tags", Clients: 16, Prepare: tagsList(10)},
 		Row{Name: "tags-1000", Title: "tags list, 1000 tags", Clients: 4, Prepare: tagsList(1000)},
+		Row{Name: "tags-many", Title: fmt.Sprintf("tags list, %d tags, all pages", of(s, 10_000, 100_000, 100_000)), Clients: 1, Ours: true, Once: true, Rounds: 1, Prepare: tagsList(of(s, 10_000, 100_000, 100_000))},
 		Row{Name: "catalog", Title: fmt.Sprintf("catalog, %d repositories, all pages", of(s, 1000, 10_000, 100_000)), Clients: 1, Prepare: catalog(of(s, 1000, 10_000, 100_000))},
 		Row{Name: "referrers", Title: "referrers, 1000 of one subject", Clients: 4, Without: []site.Kind{site.Distribution}, Prepare: referrers(of(s, 100, 1000, 1000))},
 		Row{Name: "delete", Title: "tag DELETE, each after a PUT; times are the DELETE's", Clients: 8, Prepare: deletes},

@@ -42,8 +42,9 @@ func Table(s Size) []Row {
 		{Name: "local-manifest-put", Title: "directory: manifest PUT, one repository", Clients: 16, Local: true, Variants: committing, Prepare: manifestPut},
 		{Name: "local-manifest-get", Title: "directory: manifest GET by tag, 64 tags", Clients: 32, Local: true, Variants: committing, Prepare: manifestGet(64, false)},
 
-		{Name: "tags", Title: "tags list, all pages", Clients: 2, Prepare: tagsList(of(s, 1000, 10_000, 10_000))},
-		{Name: "tags-many", Title: "tags list, all pages, ten times as many", Clients: 2, Ours: true, Prepare: tagsList(of(s, 10_000, 100_000, 100_000))},
+		{Name: "tags", Title: fmt.Sprintf("tags list, %d tags, all pages", of(s, 1000, 10_000, 10_000)), Clients: 2, Prepare: tagsList(of(s, 1000, 10_000, 10_000))},
+		{Name: "local-tags", Title: "directory: tags list, all pages", Clients: 2, Ours: true, Local: true, Prepare: tagsList(of(s, 1000, 10_000, 10_000))},
+		{Name: "local-tags-many", Title: "directory: tags list, all pages, ten times as many", Clients: 2, Ours: true, Local: true, Prepare: tagsList(of(s, 10_000, 100_000, 100_000))},
 		{
 			Name: "start", Title: fmt.Sprintf("start to ready, %d images", of(s, 1000, 10_000, 10_000)), Clients: 1, Once: true, Search: true,
 			Prepare: start(of(s, 10, 100, 100), 100),
