@@ -129,27 +129,26 @@ func run() (err error) {
 		opt.Peers = []site.Kind{site.Zot, site.Distribution}
 	}
 	runner := measure.New(place, opt, log)
+	var failed error
 	for _, row := range chosen {
-		lines, err := runner.Row(ctx, row)
+		var lines []measure.Line
+		lines, failed = runner.Row(ctx, row)
 		made.Lines = append(made.Lines, lines...)
-		if err != nil {
-			return err
-		}
 		// What is there is kept, whatever comes.
 		made.Verdicts = report.Judge(made.Lines, rows.Bars())
 		for _, dir := range []string{o.out, o.report} {
-			if dir == "" {
-				continue
+			if dir != "" {
+				failed = errors.Join(failed, made.Write(dir))
 			}
-			if err := made.Write(dir); err != nil {
-				return err
-			}
+		}
+		if failed != nil {
+			break
 		}
 	}
 	if err := made.Table(os.Stdout); err != nil || before == nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	return made.Compare(os.Stdout, before)
+	return errors.Join(failed, made.Compare(os.Stdout, before))
 }
 
 func choose(o options) (chosen []rows.Row, err error) {
