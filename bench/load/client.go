@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The sizes of what goes through a socket at once.
+// bufferSize is how many bytes of an answer are read at once.
 const bufferSize = 256 << 10
 
 // Client speaks the OCI API to one registry, as any number of clients. Safe for concurrent use.
@@ -289,7 +289,7 @@ func (c *Client) Check(ctx context.Context, repo string, b Blob) error {
 	return nil
 }
 
-// atOnce is how many blobs of an image docker moves at once.
+// How many blobs of an image docker moves at once.
 const (
 	pushesAtOnce = 5
 	pullsAtOnce  = 3

@@ -160,7 +160,7 @@ func (r *Runner) start(ctx context.Context, row rows.Row, p *pair) error {
 	if err != nil {
 		return err
 	}
-	p.target = &rows.Target{Subject: subject, Client: load.NewClient(subject.URL), Content: load.NewContent(p.seed), Clients: row.Clients}
+	p.target = &rows.Target{Subject: subject, Client: load.NewClient(subject.URL), Content: load.NewContent(p.seed)}
 	if p.setup.Kind == site.Direct {
 		p.target.S3 = load.NewS3(subject.URL, subject.Bucket, cluster.Region, cluster.AccessKey, cluster.SecretKey)
 	}

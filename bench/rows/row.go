@@ -47,7 +47,6 @@ type Target struct {
 	Client  *load.Client
 	S3      *load.S3 // of site.Direct
 	Content *load.Content
-	Clients int
 
 	names atomic.Int64
 }
