@@ -48,7 +48,7 @@ func More(s Size) []Row {
 		Row{Name: "tags-1000", Title: "tags list, 1000 tags", Clients: 4, Prepare: tagsList(1000)},
 		Row{Name: "tags-many", Title: fmt.Sprintf("tags list, %d tags, all pages", of(s, 10_000, 100_000, 100_000)), Clients: 1, Ours: true, Once: true, Rounds: 1, Prepare: tagsList(of(s, 10_000, 100_000, 100_000))},
 		Row{Name: "catalog", Title: fmt.Sprintf("catalog, %d repositories, all pages", of(s, 1000, 10_000, 100_000)), Clients: 1, Prepare: catalog(of(s, 1000, 10_000, 100_000))},
-		Row{Name: "referrers", Title: "referrers, 1000 of one subject", Clients: 4, Without: []site.Kind{site.Distribution}, Prepare: referrers(of(s, 100, 1000, 1000))},
+		Row{Name: "referrers", Title: fmt.Sprintf("referrers, %d of one subject", of(s, 100, 1000, 1000)), Clients: 4, Without: []site.Kind{site.Distribution}, Prepare: referrers(of(s, 100, 1000, 1000))},
 		Row{Name: "delete", Title: "tag DELETE, each after a PUT; times are the DELETE's", Clients: 8, Prepare: deletes},
 		Row{Name: "mixed", Title: "3 of 4 pull an image of 5 x 1 MiB, 1 of 4 pushes one", Clients: 16, Bytes: 5 * mib, Prepare: mixed},
 		Row{Name: "local-mixed", Title: "directory: 3 of 4 pull an image of 5 x 1 MiB, 1 of 4 pushes one", Clients: 16, Bytes: 5 * mib, Local: true, Prepare: mixed},
