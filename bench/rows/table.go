@@ -56,7 +56,7 @@ func Table(s Size) []Row {
 		{Name: "last-put", Title: "answer to the last PUT, 10 MiB", Clients: 1, Ours: true, Prepare: lastPut(10 * mib)},
 		{
 			Name: "last-put-large", Title: fmt.Sprintf("answer to the last PUT, %d MiB", last/mib), Clients: 1, Ours: true,
-			Once: true, Rounds: of(s, 2, 2, 1), Alone: true, Prepare: lastPut(last),
+			Once: true, Rounds: of(s, 2, 3, 1), Alone: true, Prepare: lastPut(last),
 		},
 	}
 }
