@@ -63,6 +63,7 @@ func (l Line) Value(m rows.Metric) float64 {
 type round struct {
 	result load.Result
 	cpu    time.Duration
+	own    time.Duration // that the benchmark itself took
 	peak   int64
 	counts proxy.Counts
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"syscall"
 	"time"
 
 	"holdfast/bench/load"
@@ -149,10 +150,19 @@ func (r *Runner) measure(ctx context.Context, row rows.Row, group []*pair) {
 			if err == nil {
 				p.rounds = append(p.rounds, one)
 			}
-			r.log.Info("measured", "row", row.Name, "subject", p.setup.Name, "round", i+1, "operations", len(one.result.Took),
+			r.log.Info("measured", "row", row.Name, "subject", p.setup.Name, "round", i+1, "operations", len(one.result.Took), "cpu", one.cpu, "own_cpu", one.own,
 				"rate", fmt.Sprintf("%.1f", one.result.Rate), "errors", one.result.Errors, "err", errors.Join(err, one.result.Err))
 		}
 	}
+}
+
+// ownCPU is what the clients and the proxies took so far, 0 where nobody can say.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return (time.Duration(u.Utime.Nano()) + time.Duration(u.Stime.Nano())).Round(time.Millisecond)
 }
 
 func (r *Runner) start(ctx context.Context, row rows.Row, p *pair) error {
@@ -200,7 +210,9 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 	if row.Once {
 		span = 0
 	}
+	own := ownCPU()
 	one.result = load.Run(ctx, row.Clients, span, p.op)
+	one.own = ownCPU() - own
 	after, err := t.Usage()
 	if err != nil {
 		return one, err
