@@ -58,7 +58,7 @@ type reader struct {
 // of its own where others read the same. For the reader and for errors see data.Store.
 func (s *Reads) Open(ctx context.Context, id data.ID, offset, length int64) (io.ReadCloser, error) {
 	r := &reader{reads: s, ctx: ctx, id: id, pos: offset, end: offset + length, ahead: minAhead}
-	if err := r.begin(); err != nil {
+	if err := r.begin(); err != nil { //nolint:contextcheck // the reader has it
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
