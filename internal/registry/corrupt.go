@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"holdfast/internal/format"
@@ -50,6 +51,9 @@ func (l *Local) MarkCorrupt(ctx context.Context, d oci.Digest, damaged []segment
 		if err := l.markLinkCorrupt(ctx, d, entry.Key, damaged); err != nil {
 			return true, err
 		}
+		if err := l.passLink(ctx, d, entry.Key); err != nil {
+			return true, err
+		}
 	}
 	return true, nil
 }
@@ -87,7 +91,13 @@ func (l *Local) moveLinksOn(ctx context.Context, d oci.Digest, damaged []segment
 		if err != nil {
 			return err
 		}
-		if !link.Present() || !sameSegments(link.Head.Segments, damaged) {
+		if !link.Present() {
+			continue
+		}
+		if !sameSegments(link.Head.Segments, damaged) { // moved on by now: who named the damaged ones may remember what it was
+			if err := l.passLink(ctx, d, entry.Key); err != nil {
+				return err
+			}
 			continue
 		}
 		// Read after the link: while that is as it was, the record is in the life that the link holds.
@@ -100,8 +110,16 @@ func (l *Local) moveLinksOn(ctx context.Context, d oci.Digest, damaged []segment
 		if _, err := write(ctx, l, entry.Key, link, head, nil, false); err != nil && !isConflict(err) {
 			return err
 		}
+		if err := l.passLink(ctx, d, entry.Key); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// passLink raises the fence of a link's repository, once the link is not what it was: who remembers it as live looks again.
+func (l *Local) passLink(ctx context.Context, d oci.Digest, key record.Key) error {
+	return l.raiseFence(ctx, format.UnescapeRepository(strings.TrimPrefix(string(key), string(format.LinkPrefix(d)))))
 }
 
 // markLinkCorrupt marks a link of a damaged record. One that names other segments was made from the record before those were merged, and is

@@ -27,7 +27,7 @@ func (l *Local) epoch(ctx context.Context, repo oci.Repository) (uint64, error) 
 	if m, ok := l.repos.Find(repo); ok && m.epochKnown {
 		return m.epoch, nil
 	}
-	return l.readFence(ctx, repo)
+	return l.readFence(format.RecallAnyAge(ctx), repo)
 }
 
 // readFence reads the fence and remembers it. A repository without one is at epoch 0.

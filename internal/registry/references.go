@@ -104,7 +104,11 @@ func errSize(ref oci.Ref, actual int64) error {
 
 func (r *references) blob(ctx context.Context, ref oci.Ref) error {
 	key := format.LinkKey(r.repo, ref.Digest)
-	link, err := read[linkHead](ctx, r.l, key)
+	first := ctx
+	if !r.again { // the push reads the fence once the manifest is written
+		first = format.RecallUnder(ctx, r.epoch)
+	}
+	link, err := read[linkHead](first, r.l, key)
 	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):
