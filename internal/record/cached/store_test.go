@@ -1,0 +1,223 @@
+package cached_test
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"holdfast/internal/format"
+	"holdfast/internal/record"
+	"holdfast/internal/record/cached"
+	recordmem "holdfast/internal/record/mem"
+	"holdfast/internal/record/recordtest"
+)
+
+func TestStoreKeepsItsPromises(t *testing.T) {
+	recordtest.Run(t, func(t *testing.T) record.Store {
+		b := newBucket()
+		return b.replica(t, cached.Config{Shared: newMapCache()}).store
+	})
+}
+
+// TestNothingIsRememberedUnasked: who says nothing reads the store, and nothing is remembered of a repository whose fence nobody has read.
+func TestNothingIsRememberedUnasked(t *testing.T) {
+	r := newBucket().replica(t, cached.Config{})
+	r.write(repo, format.Live)
+	r.bucket.take()
+	r.expect("a plain read", r.link(t.Context(), repo), format.Live, linkKey)
+	r.expect("the first", r.under(repo, 0), format.Live, linkKey)
+	r.expect("the second", r.under(repo, 0), format.Live, linkKey)
+	r.expect("a HEAD", r.fenced(repo), format.Live, linkKey)
+	r.fence(repo)
+	r.bucket.take()
+	r.under(repo, 0)
+	r.bucket.take()
+	r.expect("a plain read of what is remembered", r.link(t.Context(), repo), format.Live, linkKey)
+}
+
+func TestUnderAnEpoch(t *testing.T) {
+	r := newBucket().replica(t, cached.Config{})
+	r.write(repo, format.Live)
+	r.fence(repo)
+	r.bucket.take()
+	r.expect("the first", r.under(repo, 0), format.Live, linkKey)
+	r.expect("the second", r.under(repo, 0), format.Live)
+	r.expect("under another epoch", r.under(repo, 7), format.Live, linkKey)
+	r.raise(repo)
+	r.bucket.take()
+	r.expect("under the old epoch, which is known to be old", r.under(repo, 0), format.Live, linkKey)
+	r.expect("under the new one", r.under(repo, 1), format.Live)
+	r.write(repo, format.Live) // renewed by this replica
+	r.bucket.take()
+	r.expect("after its own write", r.under(repo, 1), format.Live)
+	r.write(repo, format.Condemned)
+	r.bucket.take()
+	r.expect("condemned", r.under(repo, 1), format.Condemned, linkKey)
+	r.expect("condemned is not remembered", r.under(repo, 1), format.Condemned, linkKey)
+}
+
+func TestOnlyWhatIsLiveIsRemembered(t *testing.T) {
+	for _, state := range []format.State{format.Pending, format.Condemned, format.Dead, format.Corrupt} {
+		b := newBucket()
+		r := b.replica(t, cached.Config{Shared: newMapCache()})
+		r.fence(repo)
+		r.expect("none", r.under(repo, 0), format.Absent, fenceKey, linkKey)
+		r.write(repo, state)
+		r.bucket.take()
+		r.expect("a push", r.under(repo, 0), state, linkKey)
+		r.expect("a push again", r.under(repo, 0), state, linkKey)
+		r.expect("a HEAD", r.fenced(repo), state, linkKey)
+		r.expect("a HEAD again", r.fenced(repo), state, linkKey)
+	}
+}
+
+// TestVoidIsNotRemembered: a create that landed too late counts for nothing, to everybody.
+func TestVoidIsNotRemembered(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	b := &bucket{Store: recordmem.New(recordmem.Config{Clock: func() time.Time { return now }}), fails: map[record.Key]error{}}
+	r := b.replica(t, cached.Config{})
+	r.fence(repo)
+	head := format.Link{}
+	head.Version, head.Nonce, head.State, head.T, head.Fresh = format.Version, format.RandomID(), format.Live, now.Add(-2*time.Hour), true
+	value, err := format.Encode(&head, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.store.Put(t.Context(), linkKey, value, record.IfAbsent()); err != nil {
+		t.Fatal(err)
+	}
+	b.take()
+	r.expect("the first", r.under(repo, 0), format.Absent, linkKey)
+	r.expect("the second", r.under(repo, 0), format.Absent, linkKey)
+}
+
+func TestFenced(t *testing.T) {
+	b := newBucket()
+	r, elsewhere := b.replica(t, cached.Config{}), b.replica(t, cached.Config{})
+	r.write(repo, format.Live)
+	r.fence(repo)
+	b.take()
+	r.expect("the first", r.fenced(repo), format.Live, linkKey)
+	r.expect("the second", r.fenced(repo), format.Live, fenceKey)
+	elsewhere.kill(repo)
+	b.take()
+	r.expect("after it was killed elsewhere", r.fenced(repo), format.Dead, fenceKey, linkKey)
+	elsewhere.write(repo, format.Live)
+	b.take()
+	r.expect("after it was pushed again", r.fenced(repo), format.Live, linkKey)
+	r.expect("once more", r.fenced(repo), format.Live, fenceKey)
+	elsewhere.raise(repo)
+	b.take()
+	r.expect("after the fence moved", r.fenced(repo), format.Live, fenceKey, linkKey)
+	r.expect("and then", r.fenced(repo), format.Live, fenceKey)
+}
+
+// TestWrittenHere: a link that this process has made live is remembered with the age that the store gave it.
+func TestWrittenHere(t *testing.T) {
+	r := newBucket().replica(t, cached.Config{})
+	r.fence(repo)
+	link := r.write(repo, format.Live)
+	r.bucket.take()
+	got := r.under(repo, 0)
+	r.expect("a push", got, format.Live)
+	if got.Stamp != link.Stamp || got.Head.Nonce != link.Head.Nonce || got.Head.Size != 4 || len(got.Head.Segments) != 1 {
+		t.Errorf("remembered %+v, was %+v", got, link)
+	}
+	// What is remembered can be swapped as what is read.
+	if _, err := format.Swap(t.Context(), r.values, linkKey, got, format.Live); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheEpochIsThatFromBefore: while a link is read it is killed elsewhere, and this process learns where the fence is now. What was read is not
+// remembered under that.
+func TestTheEpochIsThatFromBefore(t *testing.T) {
+	for _, read := range []func(*replica) format.Stored[format.Link]{
+		func(r *replica) format.Stored[format.Link] { return r.under(repo, 0) },
+		func(r *replica) format.Stored[format.Link] { return r.fenced(repo) },
+	} {
+		b := newBucket()
+		r, elsewhere := b.replica(t, cached.Config{Shared: newMapCache()}), b.replica(t, cached.Config{})
+		elsewhere.write(repo, format.Live)
+		r.fence(repo)
+		b.after = func(key record.Key) {
+			if key != linkKey {
+				return
+			}
+			b.after = nil
+			elsewhere.kill(repo)
+			r.fence(repo)
+		}
+		if link := read(r); !link.Is(format.Live) {
+			t.Fatalf("the link is %s", link.State)
+		}
+		if link := r.under(repo, 1); !link.Is(format.Dead) {
+			t.Errorf("a push is told that the link is %s", link.State)
+		}
+		if link := r.fenced(repo); !link.Is(format.Dead) {
+			t.Errorf("a HEAD is told that the link is %s", link.State)
+		}
+	}
+}
+
+// TestAnEarlierBucket: a bucket that was set back has fences of the same epochs, which are others.
+func TestAnEarlierBucket(t *testing.T) {
+	b := newBucket()
+	r := b.replica(t, cached.Config{Shared: newMapCache()})
+	r.raise(repo)
+	r.write(repo, format.Live)
+	b.Store = recordmem.New(recordmem.Config{})
+	elsewhere := b.replica(t, cached.Config{})
+	elsewhere.raise(repo)
+	b.take()
+	r.expect("a HEAD", r.fenced(repo), format.Absent, fenceKey, linkKey)
+	r.expect("a push", r.under(repo, 1), format.Absent, linkKey)
+}
+
+// TestErrorsOfTheStore are told as they are: nothing is made of them.
+func TestErrorsOfTheStore(t *testing.T) {
+	b := newBucket()
+	r := b.replica(t, cached.Config{})
+	r.fence(repo)
+	r.write(repo, format.Live)
+	b.fails[fenceKey] = record.ErrUnavailable
+	if _, err := r.store.Get(format.RecallFenced(t.Context()), linkKey); !errors.Is(err, record.ErrUnavailable) {
+		t.Errorf("a HEAD without the fence: %v", err)
+	}
+	delete(b.fails, fenceKey)
+	b.fails[linkKey] = record.ErrUnavailable
+	if _, err := r.store.Get(format.RecallUnder(t.Context(), 5), linkKey); !errors.Is(err, record.ErrUnavailable) {
+		t.Errorf("a push without the link: %v", err)
+	}
+}
+
+// TestMemoryIsBounded: what is too much goes, and is read again.
+func TestMemoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBucket().replica(t, cached.Config{MaxMemory: 64 << 10})
+		r.fence(repo)
+		keys := make([]record.Key, 1000)
+		for i := range keys {
+			keys[i] = format.LinkKey(repo, digest.FromString(strconv.Itoa(i)))
+			head := format.Link{Size: 1, Segments: []format.Segment{{ID: "0123456789abcdef0123456789abcdef", Size: 1}}}
+			head.State = format.Live
+			if _, err := format.Write(t.Context(), r.values, keys[i], format.Stored[format.Link]{}, head, nil, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait() // what is too much goes in the background
+		r.bucket.take()
+		for _, key := range keys {
+			if _, err := r.store.Get(format.RecallUnder(t.Context(), 0), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if remembered := len(keys) - len(r.bucket.take()); remembered > 128 || remembered < 16 {
+			t.Errorf("%d links are remembered in 64 KiB", remembered)
+		}
+	})
+}
