@@ -27,7 +27,7 @@ func errDamaged(d oci.Digest) error {
 // Blob implements Blobs with one request, and one beside it under ExpectWhole, which is that of the blob's Open.
 func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
 	begun := l.openEarly(ctx, d)
-	link, err := read[linkHead](format.RecallFenced(ctx), l, format.LinkKey(repo, d))
+	link, err := read[linkHead](format.RecallLink(ctx), l, format.LinkKey(repo, d))
 	switch {
 	case err != nil:
 	case link.Is(corrupt):
@@ -46,7 +46,7 @@ func (l *Local) Blob(ctx context.Context, repo oci.Repository, d oci.Digest) (*B
 
 // StatBlob implements Blobs with one request, or two when the link is older than half the grace, or about to be collected.
 func (l *Local) StatBlob(ctx context.Context, repo oci.Repository, d oci.Digest) (*Blob, error) {
-	link, err := read[linkHead](format.RecallFenced(ctx), l, format.LinkKey(repo, d))
+	link, err := read[linkHead](format.RecallLink(ctx), l, format.LinkKey(repo, d))
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ type sighting struct {
 func (r *references) check(ctx context.Context, m *oci.Manifest) error {
 	r.seen = map[sighting]bool{}
 	level := []*oci.Manifest{m}
+	if !r.again { // a second look is one at the store
+		ctx = format.RecallLinks(ctx)
+	}
 	for len(level) > 0 {
 		r.next = nil
 		g, gctx := errgroup.WithContext(ctx)
@@ -104,11 +107,7 @@ func errSize(ref oci.Ref, actual int64) error {
 
 func (r *references) blob(ctx context.Context, ref oci.Ref) error {
 	key := format.LinkKey(r.repo, ref.Digest)
-	first := ctx
-	if !r.again { // the push reads the fence once the manifest is written
-		first = format.RecallUnder(ctx, r.epoch)
-	}
-	link, err := read[linkHead](first, r.l, key)
+	link, err := read[linkHead](ctx, r.l, key)
 	for range rounds(ctx) {
 		switch {
 		case err != nil && !isConflict(err):

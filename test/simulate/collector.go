@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/collect"
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
+	"holdfast/internal/record"
 )
 
 // The collector, part by part or as a whole, for writers to race with. It is a client like the others: its steps are store operations,
@@ -20,17 +21,17 @@ import (
 func (e *Env) collector(grace time.Duration) *collect.Collector {
 	ages := format.DefaultAges()
 	ages.Grace = grace
-	return collect.New(e.Registry, format.Store{Records: ahead{records{e.call.in}, e.world.scenario.Ahead}, Ages: ages}, segments{e.call.in}, collect.Config{Removed: e.sawRemoved, MaxSegments: e.world.scenario.MaxSegments}, slog.New(slog.DiscardHandler))
+	return collect.New(e.Registry, format.Store{Records: ahead{e.call.in.records, e.world.scenario.Ahead}, Ages: ages}, segments{e.call.in}, collect.Config{Removed: e.sawRemoved, MaxSegments: e.world.scenario.MaxSegments}, slog.New(slog.DiscardHandler))
 }
 
 // ahead are records to a collector that believes their clock to be ahead of what it is.
 type ahead struct {
-	records
+	record.Store
 	by time.Duration
 }
 
 // Now implements record.Store.
-func (a ahead) Now() time.Time { return a.records.Now().Add(a.by) }
+func (a ahead) Now() time.Time { return a.Store.Now().Add(a.by) }
 
 // sawRemoved notes what the collector says that it has removed.
 func (e *Env) sawRemoved(kind collect.Kind, repo oci.Repository, d oci.Digest) {

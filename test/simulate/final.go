@@ -22,6 +22,7 @@ func (w *world) setUp() {
 		w.names.learn(blobDigest(b), b)
 	}
 	w.direct("setup", w.scenario.Setup)
+	w.warmUp()
 }
 
 // direct makes calls one after the other, without a schedule.

@@ -24,6 +24,7 @@ type Scenario struct {
 	Blobs        []string
 	Uploads      []string
 
+	Remembers    remembering   // what replicas remember links and fences with
 	Stay         []string      // objects that the collector must leave
 	Replicas     int           // at least so many
 	Ahead        time.Duration // how far collectors believe the store's clock to be ahead of what it is

@@ -16,7 +16,7 @@ var (
 // Scenarios returns all scenarios.
 func Scenarios() []*Scenario {
 	var all []*Scenario
-	for _, list := range [][]*Scenario{blobScenarios(), uploadScenarios(), manifestScenarios(), tagScenarios(), referrerScenarios(), collectorScenarios(), collectedScenarios(), claimScenarios(), agedScenarios(), overtakenScenarios(), passedScenarios(), restoredScenarios(), conditionalScenarios(), deepScenarios()} {
+	for _, list := range [][]*Scenario{blobScenarios(), uploadScenarios(), manifestScenarios(), tagScenarios(), referrerScenarios(), collectorScenarios(), collectedScenarios(), claimScenarios(), agedScenarios(), overtakenScenarios(), passedScenarios(), restoredScenarios(), conditionalScenarios(), deepScenarios(), rememberingScenarios()} {
 		all = append(all, list...)
 	}
 	return all

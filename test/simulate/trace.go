@@ -7,7 +7,7 @@ package simulate
 //   - an operation on the operations of the same key before it, two reads excepted; a list on the writes
 //     in its folder, and they on it;
 //   - an operation on the step that made it appear, since its goroutine waited for that;
-//   - an operation on those of other calls at the same replica: they share its memory;
+//   - an operation on those of other calls at the same replica: they share its memory; and at others, where replicas share a cache;
 //   - the begin of a call on the calls that had returned: a history tells them apart;
 //   - the passing of time on everything, and everything on it: ages decide what operations do.
 type trace struct {
@@ -17,6 +17,7 @@ type trace struct {
 	keys    map[string]access // by key
 	folders map[string]access
 	calls   map[*incarnation]map[*call]uint64
+	shared  bool // replicas share a cache
 }
 
 type access struct{ write, reads uint64 }
@@ -51,9 +52,14 @@ func (t *trace) hash(w *world, o *op, f fault) uint64 {
 	default:
 		h = mix(h, key.write)
 	}
-	for k, sum := range t.calls[o.by.in] {
-		if k != o.by {
-			h += mix(sum, 7)
+	for in, calls := range t.calls {
+		if in != o.by.in && !t.shared {
+			continue
+		}
+		for k, sum := range calls {
+			if k != o.by {
+				h += mix(sum, 7)
+			}
 		}
 	}
 	return h

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	datamem "holdfast/internal/data/mem"
+	"holdfast/internal/record"
 	recordmem "holdfast/internal/record/mem"
 	"holdfast/internal/registry"
 )
@@ -19,6 +20,7 @@ type world struct {
 	records  *recordmem.Store
 	segments *datamem.Store
 	mirror   *mirror
+	shared   *hostile // the cache that replicas share, where they remember
 	pageSize int
 
 	mu       sync.Mutex
@@ -53,6 +55,7 @@ type incarnation struct {
 	world    *world
 	replica  int
 	dead     bool
+	records  record.Store // as its registry and its collectors see them
 	registry *registry.Local
 }
 
@@ -86,6 +89,7 @@ func newWorld(ctx context.Context, s *Scenario) *world {
 	w.segments = datamem.New(datamem.Config{MaxBytes: s.SegmentBytes})
 	w.mirror = newMirror(w)
 	w.trace = newTrace()
+	w.shared, w.trace.shared = newHostile(s.Remembers), s.Remembers != nothing
 	w.replicas = make([]*incarnation, s.replicas()+1) // the last is for a fresh look in the end
 	for i := range w.replicas[1:] {
 		w.replicas[i] = w.open(i)
@@ -96,7 +100,11 @@ func newWorld(ctx context.Context, s *Scenario) *world {
 // open starts a replica; what it reads and writes at its start is not scheduled.
 func (w *world) open(replica int) *incarnation {
 	in := &incarnation{world: w, replica: replica}
-	l, err := registry.New(w.ctx, records{in}, segments{in}, registry.Config{}, slog.New(slog.DiscardHandler))
+	in.records = records{in}
+	if w.scenario.Remembers != nothing {
+		in.records = w.remembering(in)
+	}
+	l, err := registry.New(w.ctx, in.records, segments{in}, registry.Config{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.breaks("a replica does not start: %v", err)
 		return in

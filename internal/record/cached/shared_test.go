@@ -30,12 +30,12 @@ func TestColdReplica(t *testing.T) {
 		b.take()
 		cold := b.replica(t, cached.Config{Shared: shared})
 		epoch := cold.begin(repo)
-		cold.expect("a push at a replica that has just started", cold.under(repo, epoch), format.Live)
+		cold.expect("a push at a replica that has just started", cold.push(repo), format.Live, fenceKey)
 		if epoch != 1 {
 			t.Errorf("it begins with epoch %d", epoch)
 		}
 		// A HEAD reads the fence as ever.
-		cold.expect("a HEAD there", cold.fenced(repo), format.Live, fenceKey)
+		cold.expect("a HEAD there", cold.head(repo), format.Live, fenceKey)
 	})
 }
 
@@ -49,7 +49,8 @@ func TestNoFenceYet(t *testing.T) {
 		synctest.Wait()
 		b.take()
 		cold := b.replica(t, cached.Config{Shared: shared})
-		cold.expect("a push", cold.under(repo, cold.begin(repo)), format.Live)
+		cold.begin(repo)
+		cold.expect("a push", cold.push(repo), format.Live, fenceKey)
 		first.kill(repo)
 		b.take()
 		// It begins with what is old, and looks at the fence in the end.
@@ -98,12 +99,11 @@ func TestOldValuesPutBack(t *testing.T) {
 					}
 				})
 				cold := b.replica(t, cached.Config{Shared: shared})
-				epoch := cold.begin(repo)
-				link := cold.under(repo, epoch)
-				if now := cold.fence(repo); now == epoch && !link.Is(format.Dead) {
-					t.Errorf("snapshots %d and %d: a push is told under epoch %d, where the fence is, that the link is %s", i, j, epoch, link.State)
+				cold.begin(repo)
+				if link := cold.push(repo); !link.Is(format.Dead) {
+					t.Errorf("snapshots %d and %d: a push is told that the link is %s", i, j, link.State)
 				}
-				if link := cold.fenced(repo); !link.Is(format.Dead) {
+				if link := cold.head(repo); !link.Is(format.Dead) {
 					t.Errorf("snapshots %d and %d: a HEAD is told that the link is %s", i, j, link.State)
 				}
 				b.take()
@@ -157,7 +157,7 @@ func TestPoison(t *testing.T) {
 				b.take()
 				cold := b.replica(t, cached.Config{Shared: shared})
 				cold.fence(repo)
-				cold.expect("a push", cold.under(repo, 0), format.Live, fenceKey, linkKey)
+				cold.expect("a push", cold.push(repo), format.Live, fenceKey, linkKey)
 				if n := row.count(cold.store.Counts()).Load(); n != 1 {
 					t.Errorf("counted %d times", n)
 				}
@@ -181,7 +181,7 @@ func TestStrangers(t *testing.T) {
 		for _, stranger := range []*replica{of(newBucket(), "there", secret), of(newBucket(), "here", []byte("another")), of(newBucket(), "here", nil)} {
 			stranger.fence(repo)
 			stranger.bucket.take()
-			stranger.expect("a stranger's push", stranger.under(repo, 0), format.Absent, linkKey)
+			stranger.expect("a stranger's push", stranger.push(repo), format.Absent, linkKey)
 		}
 	})
 }
@@ -243,7 +243,7 @@ func TestNobodyWaits(t *testing.T) {
 		shared.become(hang, nil)
 		push := func() time.Duration {
 			began := time.Now()
-			_, _ = r.store.Get(format.RecallUnder(t.Context(), 0), linkKey)
+			_, _ = r.store.Get(format.RecallLinks(t.Context()), linkKey)
 			return time.Since(began)
 		}
 		for i := range 10 {
@@ -291,7 +291,7 @@ func TestErrorsOpenAndAnswersClose(t *testing.T) {
 				err = errors.New("broken")
 			}
 			shared.become(nil, err)
-			_, _ = r.store.Get(format.RecallUnder(t.Context(), 0), linkKey)
+			_, _ = r.store.Get(format.RecallLinks(t.Context()), linkKey)
 		}
 		for _, broken := range []bool{true, true, false, true, true} {
 			miss(broken)
@@ -321,7 +321,7 @@ func TestAClientThatLeaves(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Millisecond, cancel)
 			began := time.Now()
-			_, _ = r.store.Get(format.RecallUnder(ctx, 0), linkKey)
+			_, _ = r.store.Get(format.RecallLinks(ctx), linkKey)
 			if took := time.Since(began); took != time.Millisecond {
 				t.Errorf("it waited %s", took)
 			}
@@ -372,7 +372,7 @@ func TestManyReadsAtOnce(t *testing.T) {
 		shared.become(hang, nil)
 		var all sync.WaitGroup
 		for range 1000 {
-			all.Go(func() { _, _ = r.store.Get(format.RecallUnder(t.Context(), 0), linkKey) })
+			all.Go(func() { _, _ = r.store.Get(format.RecallLinks(t.Context()), linkKey) })
 		}
 		synctest.Wait()
 		if n := shared.waiting.Load(); n != 256 {

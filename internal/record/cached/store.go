@@ -81,12 +81,9 @@ func (s *Store) Get(ctx context.Context, key record.Key) (record.Record, error) 
 		}
 		return s.readFence(ctx, key, repo)
 	}
-	if repo, ok := linkRepository(key); ok {
-		if epoch, ok := recall.Under(); ok {
-			return s.linkUnder(ctx, key, repo, epoch)
-		}
-		if recall.Fenced() {
-			return s.linkFenced(ctx, key, repo)
+	if allowed, several := recall.Links(); allowed {
+		if repo, ok := linkRepository(key); ok {
+			return s.recallLink(ctx, recall, key, repo, several)
 		}
 	}
 	return s.next.Get(ctx, key)
@@ -162,36 +159,27 @@ func (s *Store) learnFence(key record.Key, repo oci.Repository, rec record.Recor
 	}
 }
 
-// linkUnder is Get of a link for who will look at the fence afterwards.
-func (s *Store) linkUnder(ctx context.Context, key record.Key, repo oci.Repository, epoch uint64) (record.Record, error) {
-	now, known := s.memory.fences.GetIfPresent(repo)
-	if known && now.epoch == epoch {
-		l, found := s.remembered(key)
-		found = found && l.under == now.fence
-		s.counts.Memory.count(found)
-		if found {
-			return l.rec, nil
-		}
-		if v, ok := s.open(ctx, kindLink, key); ok && v.fence == now.fence && s.live(key, v.rec) {
-			s.keep(key, v.fence, v.rec)
-			return v.rec, nil
-		}
-	}
-	return s.readLink(ctx, key, now.fence, known)
-}
-
-// linkFenced is Get of a link for who wants to know that it is there: one read of the fence instead of the link. Only memory is asked: the store's answer about the
-// link costs no more than that about the fence.
-func (s *Store) linkFenced(ctx context.Context, key record.Key, repo oci.Repository) (record.Record, error) {
+// recallLink is Get of a link: with a look at the fence instead, when it was seen live. The shared cache is asked only when several links are read: for one, the store's
+// answer about the link costs no more than that about the fence.
+func (s *Store) recallLink(ctx context.Context, recall *format.Recall, key record.Key, repo oci.Repository, several bool) (record.Record, error) {
+	before, known := s.memory.fences.GetIfPresent(repo)
 	l, found := s.remembered(key)
 	s.counts.Memory.count(found)
+	if !found && several {
+		l, found = s.openLink(ctx, key)
+	}
 	if !found {
-		before, known := s.memory.fences.GetIfPresent(repo)
 		return s.readLink(ctx, key, before.fence, known)
 	}
 	fenceKey := format.FenceKey(repo)
-	rec, err := s.readFence(ctx, fenceKey, repo)
-	if err != nil && !errors.Is(err, record.ErrNotFound) {
+	rec, err := recall.Look(ctx, fenceKey, func() (record.Record, error) {
+		rec, err := s.readFence(ctx, fenceKey, repo)
+		if errors.Is(err, record.ErrNotFound) {
+			return record.Record{}, nil
+		}
+		return rec, err
+	})
+	if err != nil {
 		return record.Record{}, fmt.Errorf("cached: get %s: look at the fence: %w", key, err)
 	}
 	now, err := asFence(s.values, fenceKey, rec)
@@ -201,6 +189,17 @@ func (s *Store) linkFenced(ctx context.Context, key record.Key, repo oci.Reposit
 	s.counts.Moved.Add(1)
 	s.memory.links.Invalidate(key)
 	return s.readLink(ctx, key, now.fence, err == nil)
+}
+
+// openLink asks the shared cache for a link.
+func (s *Store) openLink(ctx context.Context, key record.Key) (seenLink, bool) {
+	v, ok := s.open(ctx, kindLink, key)
+	if !ok || !s.live(key, v.rec) {
+		return seenLink{}, false
+	}
+	l := s.seen(v.fence, v.rec)
+	s.memory.links.Set(key, l)
+	return l, true
 }
 
 // readLink reads a link from the store, and remembers it when it is live and the fence is known as it was before the read.
@@ -222,7 +221,7 @@ func (s *Store) learnLink(key record.Key, before fence, known bool, rec record.R
 		}
 	case known:
 		rec.Value = withoutPadding(rec.Value)
-		s.keep(key, before, rec)
+		s.memory.links.Set(key, s.seen(before, rec))
 		s.seal(kindLink, key, sealed{before, rec})
 	}
 }
@@ -233,8 +232,8 @@ func (s *Store) live(key record.Key, rec record.Record) bool {
 	return err == nil && link.Is(format.Live)
 }
 
-func (s *Store) keep(key record.Key, under fence, rec record.Record) {
-	s.memory.links.Set(key, seenLink{under, rec, s.next.Now().Add(keptFor)})
+func (s *Store) seen(under fence, rec record.Record) seenLink {
+	return seenLink{under, rec, s.next.Now().Add(keptFor)}
 }
 
 func (s *Store) remembered(key record.Key) (seenLink, bool) {

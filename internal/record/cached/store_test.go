@@ -1,8 +1,11 @@
 package cached_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,35 +32,73 @@ func TestNothingIsRememberedUnasked(t *testing.T) {
 	r.write(repo, format.Live)
 	r.bucket.take()
 	r.expect("a plain read", r.link(t.Context(), repo), format.Live, linkKey)
-	r.expect("the first", r.under(repo, 0), format.Live, linkKey)
-	r.expect("the second", r.under(repo, 0), format.Live, linkKey)
-	r.expect("a HEAD", r.fenced(repo), format.Live, linkKey)
+	r.expect("the first", r.push(repo), format.Live, linkKey)
+	r.expect("the second", r.push(repo), format.Live, linkKey)
+	r.expect("a HEAD", r.head(repo), format.Live, linkKey)
 	r.fence(repo)
 	r.bucket.take()
-	r.under(repo, 0)
+	r.push(repo)
 	r.bucket.take()
 	r.expect("a plain read of what is remembered", r.link(t.Context(), repo), format.Live, linkKey)
 }
 
-func TestUnderAnEpoch(t *testing.T) {
+// TestSeveralLinks: a push looks at the fence once, for all links that are remembered.
+func TestSeveralLinks(t *testing.T) {
 	r := newBucket().replica(t, cached.Config{})
-	r.write(repo, format.Live)
 	r.fence(repo)
+	r.fence(other)
+	r.write(repo, format.Live)
+	r.write(other, format.Live)
+	unseen := format.LinkKey(repo, digest.FromString("another"))
 	r.bucket.take()
-	r.expect("the first", r.under(repo, 0), format.Live, linkKey)
-	r.expect("the second", r.under(repo, 0), format.Live)
-	r.expect("under another epoch", r.under(repo, 7), format.Live, linkKey)
-	r.raise(repo)
-	r.bucket.take()
-	r.expect("under the old epoch, which is known to be old", r.under(repo, 0), format.Live, linkKey)
-	r.expect("under the new one", r.under(repo, 1), format.Live)
-	r.write(repo, format.Live) // renewed by this replica
-	r.bucket.take()
-	r.expect("after its own write", r.under(repo, 1), format.Live)
-	r.write(repo, format.Condemned)
-	r.bucket.take()
-	r.expect("condemned", r.under(repo, 1), format.Condemned, linkKey)
-	r.expect("condemned is not remembered", r.under(repo, 1), format.Condemned, linkKey)
+	ctx := format.RecallLinks(t.Context())
+	r.expect("the first link of a push", r.link(ctx, repo), format.Live, fenceKey)
+	r.expect("the same again", r.link(ctx, repo), format.Live)
+	if _, err := r.store.Get(ctx, unseen); !errors.Is(err, record.ErrNotFound) {
+		t.Error(err)
+	}
+	r.expect("one that nobody has seen, and the first once more", r.link(ctx, repo), format.Live, unseen)
+	r.expect("one of another repository", r.link(ctx, other), format.Live, format.FenceKey(other))
+	r.expect("the next push", r.push(repo), format.Live, fenceKey)
+}
+
+// TestALookIsShared: reads at the same time wait for one look, and the error of it is everybody's.
+func TestALookIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBucket().replica(t, cached.Config{})
+		r.fence(repo)
+		r.write(repo, format.Live)
+		r.bucket.take()
+		gate := make(chan struct{})
+		r.bucket.after = func(record.Key) { <-gate }
+		read := func(fails bool) {
+			ctx := format.RecallLinks(t.Context())
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					if _, err := r.store.Get(ctx, linkKey); (err != nil) != fails {
+						t.Error(err)
+					}
+				})
+			}
+			synctest.Wait()
+			leaving, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if _, err := r.store.Get(leaving, linkKey); !fails && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("who has left is told %v", err)
+			}
+			if !fails {
+				gate <- struct{}{}
+			}
+			all.Wait()
+			if got := r.bucket.take(); !slices.Equal(got, []record.Key{fenceKey}) {
+				t.Errorf("read %q", got)
+			}
+		}
+		read(false)
+		r.bucket.fails[fenceKey] = record.ErrUnavailable
+		read(true)
+	})
 }
 
 func TestOnlyWhatIsLiveIsRemembered(t *testing.T) {
@@ -65,13 +106,13 @@ func TestOnlyWhatIsLiveIsRemembered(t *testing.T) {
 		b := newBucket()
 		r := b.replica(t, cached.Config{Shared: newMapCache()})
 		r.fence(repo)
-		r.expect("none", r.under(repo, 0), format.Absent, fenceKey, linkKey)
+		r.expect("none", r.push(repo), format.Absent, fenceKey, linkKey)
 		r.write(repo, state)
 		r.bucket.take()
-		r.expect("a push", r.under(repo, 0), state, linkKey)
-		r.expect("a push again", r.under(repo, 0), state, linkKey)
-		r.expect("a HEAD", r.fenced(repo), state, linkKey)
-		r.expect("a HEAD again", r.fenced(repo), state, linkKey)
+		r.expect("a push", r.push(repo), state, linkKey)
+		r.expect("a push again", r.push(repo), state, linkKey)
+		r.expect("a HEAD", r.head(repo), state, linkKey)
+		r.expect("a HEAD again", r.head(repo), state, linkKey)
 	}
 }
 
@@ -91,8 +132,8 @@ func TestVoidIsNotRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.take()
-	r.expect("the first", r.under(repo, 0), format.Absent, linkKey)
-	r.expect("the second", r.under(repo, 0), format.Absent, linkKey)
+	r.expect("the first", r.push(repo), format.Absent, linkKey)
+	r.expect("the second", r.push(repo), format.Absent, linkKey)
 }
 
 func TestFenced(t *testing.T) {
@@ -101,19 +142,19 @@ func TestFenced(t *testing.T) {
 	r.write(repo, format.Live)
 	r.fence(repo)
 	b.take()
-	r.expect("the first", r.fenced(repo), format.Live, linkKey)
-	r.expect("the second", r.fenced(repo), format.Live, fenceKey)
+	r.expect("the first", r.head(repo), format.Live, linkKey)
+	r.expect("the second", r.head(repo), format.Live, fenceKey)
 	elsewhere.kill(repo)
 	b.take()
-	r.expect("after it was killed elsewhere", r.fenced(repo), format.Dead, fenceKey, linkKey)
+	r.expect("after it was killed elsewhere", r.head(repo), format.Dead, fenceKey, linkKey)
 	elsewhere.write(repo, format.Live)
 	b.take()
-	r.expect("after it was pushed again", r.fenced(repo), format.Live, linkKey)
-	r.expect("once more", r.fenced(repo), format.Live, fenceKey)
+	r.expect("after it was pushed again", r.head(repo), format.Live, linkKey)
+	r.expect("once more", r.head(repo), format.Live, fenceKey)
 	elsewhere.raise(repo)
 	b.take()
-	r.expect("after the fence moved", r.fenced(repo), format.Live, fenceKey, linkKey)
-	r.expect("and then", r.fenced(repo), format.Live, fenceKey)
+	r.expect("after the fence moved", r.head(repo), format.Live, fenceKey, linkKey)
+	r.expect("and then", r.head(repo), format.Live, fenceKey)
 }
 
 // TestWrittenHere: a link that this process has made live is remembered with the age that the store gave it.
@@ -122,8 +163,8 @@ func TestWrittenHere(t *testing.T) {
 	r.fence(repo)
 	link := r.write(repo, format.Live)
 	r.bucket.take()
-	got := r.under(repo, 0)
-	r.expect("a push", got, format.Live)
+	got := r.push(repo)
+	r.expect("a push", got, format.Live, fenceKey)
 	if got.Stamp != link.Stamp || got.Head.Nonce != link.Head.Nonce || got.Head.Size != 4 || len(got.Head.Segments) != 1 {
 		t.Errorf("remembered %+v, was %+v", got, link)
 	}
@@ -137,8 +178,8 @@ func TestWrittenHere(t *testing.T) {
 // remembered under that.
 func TestTheEpochIsThatFromBefore(t *testing.T) {
 	for _, read := range []func(*replica) format.Stored[format.Link]{
-		func(r *replica) format.Stored[format.Link] { return r.under(repo, 0) },
-		func(r *replica) format.Stored[format.Link] { return r.fenced(repo) },
+		func(r *replica) format.Stored[format.Link] { return r.push(repo) },
+		func(r *replica) format.Stored[format.Link] { return r.head(repo) },
 	} {
 		b := newBucket()
 		r, elsewhere := b.replica(t, cached.Config{Shared: newMapCache()}), b.replica(t, cached.Config{})
@@ -148,17 +189,17 @@ func TestTheEpochIsThatFromBefore(t *testing.T) {
 			if key != linkKey {
 				return
 			}
-			b.after = nil
+			b.after = nil // this read is the one
 			elsewhere.kill(repo)
 			r.fence(repo)
 		}
 		if link := read(r); !link.Is(format.Live) {
 			t.Fatalf("the link is %s", link.State)
 		}
-		if link := r.under(repo, 1); !link.Is(format.Dead) {
+		if link := r.push(repo); !link.Is(format.Dead) {
 			t.Errorf("a push is told that the link is %s", link.State)
 		}
-		if link := r.fenced(repo); !link.Is(format.Dead) {
+		if link := r.head(repo); !link.Is(format.Dead) {
 			t.Errorf("a HEAD is told that the link is %s", link.State)
 		}
 	}
@@ -174,8 +215,8 @@ func TestAnEarlierBucket(t *testing.T) {
 	elsewhere := b.replica(t, cached.Config{})
 	elsewhere.raise(repo)
 	b.take()
-	r.expect("a HEAD", r.fenced(repo), format.Absent, fenceKey, linkKey)
-	r.expect("a push", r.under(repo, 1), format.Absent, linkKey)
+	r.expect("a HEAD", r.head(repo), format.Absent, fenceKey, linkKey)
+	r.expect("a push", r.push(repo), format.Absent, linkKey)
 }
 
 // TestErrorsOfTheStore are told as they are: nothing is made of them.
@@ -185,12 +226,12 @@ func TestErrorsOfTheStore(t *testing.T) {
 	r.fence(repo)
 	r.write(repo, format.Live)
 	b.fails[fenceKey] = record.ErrUnavailable
-	if _, err := r.store.Get(format.RecallFenced(t.Context()), linkKey); !errors.Is(err, record.ErrUnavailable) {
+	if _, err := r.store.Get(format.RecallLink(t.Context()), linkKey); !errors.Is(err, record.ErrUnavailable) {
 		t.Errorf("a HEAD without the fence: %v", err)
 	}
 	delete(b.fails, fenceKey)
 	b.fails[linkKey] = record.ErrUnavailable
-	if _, err := r.store.Get(format.RecallUnder(t.Context(), 5), linkKey); !errors.Is(err, record.ErrUnavailable) {
+	if _, err := r.store.Get(format.RecallLinks(t.Context()), linkKey); !errors.Is(err, record.ErrUnavailable) {
 		t.Errorf("a push without the link: %v", err)
 	}
 }
@@ -212,11 +253,17 @@ func TestMemoryIsBounded(t *testing.T) {
 		synctest.Wait() // what is too much goes in the background
 		r.bucket.take()
 		for _, key := range keys {
-			if _, err := r.store.Get(format.RecallUnder(t.Context(), 0), key); err != nil {
+			if _, err := r.store.Get(format.RecallLinks(t.Context()), key); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if remembered := len(keys) - len(r.bucket.take()); remembered > 128 || remembered < 16 {
+		remembered := 0
+		for _, key := range r.bucket.take() {
+			if key == fenceKey {
+				remembered++
+			}
+		}
+		if remembered > 128 || remembered < 16 {
 			t.Errorf("%d links are remembered in 64 KiB", remembered)
 		}
 	})

@@ -193,15 +193,15 @@ func (r *replica) fenceBy(ctx context.Context, repo oci.Repository) uint64 {
 	return f.Head.Epoch
 }
 
-// under and fenced read the link as a push does, and as a HEAD does.
-func (r *replica) under(repo oci.Repository, epoch uint64) format.Stored[format.Link] {
+// head reads the link as a HEAD does; push as a push does: with no other link, so that its look at the fence is for one.
+func (r *replica) head(repo oci.Repository) format.Stored[format.Link] {
 	r.t.Helper()
-	return r.link(format.RecallUnder(r.t.Context(), epoch), repo)
+	return r.link(format.RecallLink(r.t.Context()), repo)
 }
 
-func (r *replica) fenced(repo oci.Repository) format.Stored[format.Link] {
+func (r *replica) push(repo oci.Repository) format.Stored[format.Link] {
 	r.t.Helper()
-	return r.link(format.RecallFenced(r.t.Context()), repo)
+	return r.link(format.RecallLinks(r.t.Context()), repo)
 }
 
 func (r *replica) link(ctx context.Context, repo oci.Repository) format.Stored[format.Link] {
