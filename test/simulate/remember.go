@@ -45,7 +45,7 @@ func (w *world) warmUp() {
 				w.breaks("warm up: %v", err)
 			}
 			for _, b := range w.scenario.Blobs {
-				if _, err := in.records.Get(format.RecallFenced(w.ctx), format.LinkKey(repo, blobDigest(b))); err != nil && !errors.Is(err, record.ErrNotFound) {
+				if _, err := in.records.Get(format.RecallLink(w.ctx), format.LinkKey(repo, blobDigest(b))); err != nil && !errors.Is(err, record.ErrNotFound) {
 					w.breaks("warm up: %v", err)
 				}
 			}

@@ -10,12 +10,15 @@ import (
 // rememberingScenarios are those in which links go, with replicas that remember them; and some of their own.
 func rememberingScenarios() []*Scenario {
 	var all []*Scenario
-	for _, list := range [][]*Scenario{blobScenarios(), manifestScenarios(), referrerScenarios(), collectorScenarios(), collectedScenarios(), agedScenarios(), deepScenarios(), overtakenScenarios(), ownRememberingScenarios()} {
+	for _, list := range [][]*Scenario{blobScenarios(), manifestScenarios(), referrerScenarios(), collectorScenarios(), collectedScenarios(), agedScenarios(), deepScenarios(), overtakenScenarios()} {
 		for _, s := range list {
 			if takesLinks(s) {
-				all = append(all, with(s, well), with(s, old))
+				all = append(all, with(s, old))
 			}
 		}
+	}
+	for _, s := range ownRememberingScenarios() {
+		all = append(all, with(s, well), with(s, old))
 	}
 	for _, s := range mixedScenarios() {
 		all = append(all, with(s, mixed))

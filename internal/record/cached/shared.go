@@ -91,13 +91,13 @@ func (s *shared) ask(ctx context.Context, name string) ([]byte, error) {
 		return nil, errBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
 	type answer struct {
 		values [][]byte
 		err    error
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		defer cancel()
 		values, err := s.cache.Get(ctx, []string{name})
 		<-s.slots
 		answered <- answer{values, err}

@@ -207,16 +207,19 @@ func TestTheEpochIsThatFromBefore(t *testing.T) {
 
 // TestAnEarlierBucket: a bucket that was set back has fences of the same epochs, which are others.
 func TestAnEarlierBucket(t *testing.T) {
-	b := newBucket()
-	r := b.replica(t, cached.Config{Shared: newMapCache()})
-	r.raise(repo)
-	r.write(repo, format.Live)
-	b.Store = recordmem.New(recordmem.Config{})
-	elsewhere := b.replica(t, cached.Config{})
-	elsewhere.raise(repo)
-	b.take()
-	r.expect("a HEAD", r.head(repo), format.Absent, fenceKey, linkKey)
-	r.expect("a push", r.push(repo), format.Absent, linkKey)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		r := b.replica(t, cached.Config{Shared: newMapCache()})
+		r.raise(repo)
+		r.write(repo, format.Live)
+		synctest.Wait()
+		b.Store = recordmem.New(recordmem.Config{})
+		elsewhere := b.replica(t, cached.Config{})
+		elsewhere.raise(repo)
+		b.take()
+		r.expect("a HEAD", r.head(repo), format.Absent, fenceKey, linkKey)
+		r.expect("a push", r.push(repo), format.Absent, fenceKey, linkKey)
+	})
 }
 
 // TestErrorsOfTheStore are told as they are: nothing is made of them.
@@ -231,6 +234,7 @@ func TestErrorsOfTheStore(t *testing.T) {
 	}
 	delete(b.fails, fenceKey)
 	b.fails[linkKey] = record.ErrUnavailable
+	r.raise(repo)
 	if _, err := r.store.Get(format.RecallLinks(t.Context()), linkKey); !errors.Is(err, record.ErrUnavailable) {
 		t.Errorf("a push without the link: %v", err)
 	}
