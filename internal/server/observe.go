@@ -113,6 +113,9 @@ func (s *Server) show(st *store) {
 	s.metrics.Store(st.path, st.hints, &st.scrubbed)
 	s.metrics.Memories(st.path, st.registry.Memories())
 	s.metrics.Quotas(st.path, st.quotas)
+	if st.remembered != nil {
+		s.metrics.Remembered(st.path, st.remembered.Counts(), st.remembered.Shares())
+	}
 	if st.member != nil {
 		s.metrics.Heartbeat(st.path, st.member.Silent)
 	}

@@ -27,6 +27,7 @@ import (
 	"holdfast/internal/quota"
 	"holdfast/internal/record"
 	recordbolt "holdfast/internal/record/bolt"
+	recordcached "holdfast/internal/record/cached"
 	"holdfast/internal/record/gather"
 	records3 "holdfast/internal/record/s3"
 	"holdfast/internal/redirect"
@@ -62,6 +63,8 @@ type store struct {
 	closers  []func() error
 
 	redirects atomic.Pointer[redirect.Rules] // who reads blobs from the store itself
+
+	remembered *recordcached.Store // records, of a bucket
 
 	live atomic.Pointer[Collection] // what a new configuration made of cfg.Collect; nil: it is as it was
 	halt context.CancelFunc         // ends the work beside requests for good, on a store that must not be used
@@ -243,7 +246,7 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 		log.WarnContext(ctx, "the store's self-test warns", "bucket", client.Bucket(), "warning", warning)
 	}
 	log.InfoContext(ctx, "the store passed its self-test", "bucket", client.Bucket(), "endpoint", client.Endpoint(), "tier", result.Tier, "earlier", result.Cached)
-	s.records = gather.New(records3.New(client, ""), gather.Config{})
+	s.remember(ctx, gather.New(records3.New(client, ""), gather.Config{}), recordcached.Config{}, log)
 	segments := datas3.New(client, "", budget)
 	return s.openCache(ctx, segments, segments.Clients(), log)
 }

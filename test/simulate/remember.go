@@ -25,7 +25,9 @@ const (
 	mixed               // it holds, by turns, what it was given under other names, rubbish, and nothing
 )
 
-func (r remembering) String() string { return [...]string{"", "well", "what is old", "what is mixed up"}[r] }
+func (r remembering) String() string {
+	return [...]string{"", "well", "what is old", "what is mixed up"}[r]
+}
 
 // remembering puts what a replica remembers before its records.
 func (w *world) remembering(in *incarnation) record.Store {

@@ -47,12 +47,17 @@ func (m *Metrics) BeginStore(ctx context.Context, call stores.Call) (context.Con
 	}
 }
 
+const (
+	lookupsName = "holdfast_cache_lookups_total"
+	lookupsHelp = "Looks into what a replica remembers, by what it is and whether it was there."
+)
+
 // Memories shows how often a store's memories were of use. It is called once for each store.
 func (m *Metrics) Memories(store string, memories map[string]*registry.Lookups) {
 	for name, counts := range memories {
 		for result, read := range map[string]func() int64{"hit": counts.Hits.Load, "miss": counts.Misses.Load} {
 			m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-				Name: "holdfast_cache_lookups_total", Help: "Looks into what a replica remembers in memory, by what it is and whether it was there.",
+				Name: lookupsName, Help: lookupsHelp,
 				ConstLabels: prometheus.Labels{"store": store, "cache": name, "result": result},
 			}, func() float64 { return float64(read()) }))
 		}

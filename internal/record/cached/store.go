@@ -54,6 +54,9 @@ func New(ctx context.Context, next record.Store, cfg Config, log *slog.Logger) *
 // Counts are what the cache did so far.
 func (s *Store) Counts() *Counts { return &s.counts }
 
+// Shares reports whether there is a shared cache.
+func (s *Store) Shares() bool { return s.shared != nil }
+
 // Close ends what goes on in the background and closes the shared cache. It is safe to call twice.
 func (s *Store) Close() error { return s.shared.close() }
 
