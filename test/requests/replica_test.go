@@ -53,6 +53,7 @@ type cluster struct {
 	t       *testing.T
 	client  *s3.Client
 	counter *counter
+	records func(record.Store) record.Store // what replicas put before their records; nil: nothing
 }
 
 func newCluster(t *testing.T, server s3test.Server) *cluster {
@@ -80,7 +81,12 @@ func (c *cluster) replica(shift time.Duration) *replica {
 		c.t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	local, err := registry.New(c.t.Context(), later{records3.New(c.client, ""), shift}, datas3.New(c.client, "", budget).Clients(), registry.Config{OpenEarly: true}, log)
+	var records record.Store = records3.New(c.client, "")
+	if c.records != nil {
+		records = c.records(records)
+	}
+	segments := datas3.New(c.client, "", budget)
+	local, err := registry.New(c.t.Context(), later{records, shift}, segments, registry.Config{Pulls: segments.Clients(), OpenEarly: true}, log)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -58,6 +58,9 @@ func ownRememberingScenarios() []*Scenario {
 		}
 	}
 	return []*Scenario{
+		of("a blob is read while it is deleted", blobs,
+			[]Call{DeleteBlob(1, repoA, "L")},
+			[]Call{GetBlob(0, repoA, "L")}),
 		of("a blob is asked for while it is deleted, and pushed again", blobs,
 			[]Call{StatBlob(0, repoA, "L"), GetBlob(0, repoA, "L"), StatBlob(2, repoA, "L")},
 			[]Call{DeleteBlob(1, repoA, "L"), StatBlob(1, repoA, "L"), PushBlob(1, repoA, "L")}),

@@ -19,7 +19,7 @@ const (
 // Bugs returns all bugs.
 func Bugs() []Bug {
 	var all []Bug
-	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), claimBugs(), damageBugs(), storeBugs(), collectBugs(), restoreBugs(), conditionBugs()} {
+	for _, list := range [][]Bug{pushBugs(), deleteBugs(), blobBugs(), uploadBugs(), claimBugs(), damageBugs(), storeBugs(), collectBugs(), restoreBugs(), conditionBugs(), rememberBugs()} {
 		all = append(all, list...)
 	}
 	return all
