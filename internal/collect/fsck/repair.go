@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast/internal/format"
 	"holdfast/internal/oci"
@@ -178,6 +179,9 @@ func (c *checker) mendLink(ctx context.Context, repo oci.Repository, d oci.Diges
 		}
 		if _, err = format.Write(ctx, c.store, key, link, head, nil, false); err == nil {
 			did = doing
+			if _, err = format.RaiseFence(ctx, c.store, repo); err != nil { // replicas remember what it was
+				return did, false, err
+			}
 		} else if !lostRace(err) {
 			return did, false, err
 		}
@@ -241,7 +245,12 @@ func (c *checker) markLinkCorrupt(ctx context.Context, key record.Key, damaged [
 		case !link.Present() || !sameSegments(link.Head.Segments, damaged):
 			return nil
 		}
-		if _, err = format.Swap(ctx, c.store, key, link, to); err == nil || !lostRace(err) {
+		_, err = format.Swap(ctx, c.store, key, link, to)
+		if err == nil && to == format.Corrupt { // replicas remember that it was there
+			_, err = format.RaiseFence(ctx, c.store, format.UnescapeRepository(string(key[strings.LastIndexByte(string(key), '/')+1:])))
+			return err
+		}
+		if err == nil || !lostRace(err) {
 			return err
 		}
 	}
