@@ -185,13 +185,21 @@ func (s *Store) recallLink(ctx context.Context, recall *format.Recall, key recor
 	if err != nil {
 		return record.Record{}, fmt.Errorf("cached: get %s: look at the fence: %w", key, err)
 	}
-	now, err := asFence(s.values, fenceKey, rec)
+	now, err := s.fenceOf(fenceKey, repo, rec)
 	if err == nil && now.fence == l.under {
 		return l.rec, nil
 	}
 	s.counts.Moved.Add(1)
 	s.memory.links.Invalidate(key)
 	return s.readLink(ctx, key, now.fence, err == nil)
+}
+
+// fenceOf reads the record of a fence, which the last read of it has mostly done already.
+func (s *Store) fenceOf(key record.Key, repo oci.Repository, rec record.Record) (knownFence, error) {
+	if f, known := s.memory.fences.GetIfPresent(repo); known && f.rec.Version == rec.Version {
+		return f, nil
+	}
+	return asFence(s.values, key, rec)
 }
 
 // openLink asks the shared cache for a link.
