@@ -78,7 +78,7 @@ func (s sealer) seal(k kind, key record.Key, v sealed) []byte {
 	out = binary.BigEndian.AppendUint64(out, v.fence.epoch)
 	out = appendText(out, v.fence.nonce)
 	out = appendText(out, string(v.rec.Version))
-	out = binary.BigEndian.AppendUint64(out, uint64(v.rec.Modified.UnixNano())) //nolint:gosec // a round trip
+	out = binary.BigEndian.AppendUint64(out, uint64(v.rec.Modified.UnixNano()))
 	out = append(out, v.rec.Value...)
 	copy(out[1:], s.mac("cached value", []byte{envelopeVersion}, []byte(key), out[macOverhead:]))
 	return out

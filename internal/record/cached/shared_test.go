@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"holdfast/internal/format"
-	"holdfast/internal/record"
 	"holdfast/internal/record/cached"
 )
 
@@ -237,7 +236,6 @@ func TestNobodyWaits(t *testing.T) {
 		shared := &sick{mapCache: newMapCache()}
 		r := b.replica(t, cached.Config{Shared: shared, Budget: 7 * time.Millisecond})
 		r.fence(repo)
-		b.Store.Put(t.Context(), linkKey, nil, record.IfAbsent()) //nolint:errcheck,gosec // it is no value: nothing is ever remembered
 		synctest.Wait()
 		hang := make(chan struct{})
 		shared.become(hang, nil)
