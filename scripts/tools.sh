@@ -80,7 +80,20 @@ oidc_provider() {
 	cp "$from/package-lock.json" "$to/.installed"
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|packages|observe|chart|kubernetes|lint|supply|bench|peers|benchstat ..." >&2; exit 2; }
+# dynalite puts the server of DynamoDB's protocol where the tests look for it, at the versions of its lock file, unless these are there.
+dynalite() {
+	command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
+	local from to=$tools/dynalite
+	from=$(cd "$(dirname "$0")/../test/cache" && pwd)
+	cmp -s "$from/package-lock.json" "$to/.installed" && return 0
+	say "installing the DynamoDB of the tests (once)"
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$to"
+	(cd "$to" && retry npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null)
+	cp "$from/package-lock.json" "$to/.installed"
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/tools.sh cluster|test|clients|logins|ldap|openid|cache|packages|observe|chart|kubernetes|lint|supply|bench|peers|benchstat ..." >&2; exit 2; }
 for set in "$@"; do
 	case $set in
 	cluster)
@@ -93,6 +106,7 @@ for set in "$@"; do
 		apt_install systemd systemd-sysv systemd-container keepalived rpm
 		apt_install slapd ldap-utils
 		oidc_provider
+		"$0" cache
 		go_install "$versitygw"
 		go_install "$crane"
 		go_install "$oras"
@@ -100,6 +114,10 @@ for set in "$@"; do
 		;;
 	ldap) apt_install slapd ldap-utils ;;
 	openid) oidc_provider ;;
+	cache)
+		apt_install redis-server redis-sentinel
+		dynalite
+		;;
 	packages) go_install "$nfpm" ;;
 	clients)
 		apt_install haproxy curl skopeo podman buildah runc docker.io containerd busybox-static crun
@@ -138,7 +156,7 @@ for set in "$@"; do
 	peers) go_install "$distribution" ;;
 	benchstat) go_install "$benchstat" ;;
 	*)
-		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, packages, observe, chart, kubernetes, lint, supply, bench, peers or benchstat" >&2
+		echo "tools.sh: unknown set $set: want cluster, test, clients, logins, ldap, openid, cache, packages, observe, chart, kubernetes, lint, supply, bench, peers or benchstat" >&2
 		exit 2
 		;;
 	esac

@@ -1,0 +1,200 @@
+package dynamodb
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"holdfast/internal/record/cached"
+	"holdfast/internal/record/cached/cachedtest"
+	"holdfast/test/cache"
+)
+
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func server(t *testing.T) *cache.DynamoDB {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := cache.StartDynamoDB(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "testtest")
+	return s
+}
+
+func open(t *testing.T, cfg Config) (*Cache, *logged) {
+	t.Helper()
+	l := &logged{}
+	c, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(l, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c, l
+}
+
+func waitFor(t *testing.T, ready func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ready(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come")
+		}
+	}
+}
+
+func works(t *testing.T, c *Cache) {
+	t.Helper()
+	waitFor(t, func() bool { return c.Set(t.Context(), "works", []byte("v"), time.Minute) == nil })
+}
+
+// Replicas start at the same time, and each finds the table or makes it.
+func TestTable(t *testing.T) {
+	s := server(t)
+	cfg := Config{Endpoint: s.URL, Region: "us-east-2", Table: "MainTable"}
+	for range 3 {
+		open(t, cfg)
+	}
+	cachedtest.Run(t, func(t *testing.T) cached.Cache {
+		c, l := open(t, cfg)
+		works(t, c)
+		if strings.Contains(l.String(), "WARN") {
+			t.Error(l)
+		}
+		return c
+	})
+}
+
+// The SDK's variable wins over the file.
+func TestEndpointOfTheEnvironment(t *testing.T) {
+	s := server(t)
+	t.Setenv(endpointVariable, s.URL)
+	c, _ := open(t, Config{Endpoint: "http://127.0.0.1:1", Table: "any-" + rand.Text()})
+	works(t, c)
+}
+
+// zot's table has the same key, with any name; one that has another cannot be used, and the one warning says what it has.
+func TestTablesOfOthers(t *testing.T) {
+	s := server(t)
+	maker := &Cache{cfg: Config{Endpoint: s.URL, Region: "us-east-2"}, transport: &http.Transport{}}
+	sdk, err := maker.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(name string, attributes []types.AttributeDefinition, keys ...types.KeySchemaElement) {
+		t.Helper()
+		_, err := sdk.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+			TableName: &name, AttributeDefinitions: attributes, KeySchema: keys,
+			ProvisionedThroughput: &types.ProvisionedThroughput{ReadCapacityUnits: aws.Int64(10), WriteCapacityUnits: aws.Int64(5)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := func(name string, kind types.ScalarAttributeType) types.AttributeDefinition {
+		return types.AttributeDefinition{AttributeName: &name, AttributeType: kind}
+	}
+	part := func(name string, kind types.KeyType) types.KeySchemaElement {
+		return types.KeySchemaElement{AttributeName: &name, KeyType: kind}
+	}
+	create("others", []types.AttributeDefinition{text("Other", "S")}, part("Other", "HASH"))
+	create("numbers", []types.AttributeDefinition{text("Number", "N")}, part("Number", "HASH"))
+	create("sorted", []types.AttributeDefinition{text("Digest", "S"), text("Range", "S")}, part("Digest", "HASH"), part("Range", "RANGE"))
+
+	t.Run("others", func(t *testing.T) {
+		cachedtest.Run(t, func(t *testing.T) cached.Cache {
+			c, _ := open(t, Config{Endpoint: s.URL, Region: "us-east-2", Table: "others"})
+			works(t, c)
+			return c
+		})
+	})
+	for table, attribute := range map[string]string{"numbers": "Number", "sorted": "Range"} {
+		c, l := open(t, Config{Endpoint: s.URL, Region: "us-east-2", Table: table})
+		waitFor(t, func() bool { return strings.Contains(l.String(), "WARN") })
+		if text := l.String(); !strings.Contains(text, table) || !strings.Contains(text, attribute) {
+			t.Errorf("the warning about %s: %s", table, text)
+		}
+		if err := c.Set(t.Context(), "k", []byte("v"), time.Minute); !errors.Is(err, ErrNotReady) {
+			t.Errorf("%s: Set: %v", table, err)
+		}
+	}
+}
+
+// Neither the start nor any call waits for a server that is not there, and when it comes it is used. One that hangs keeps nobody longer than
+// the caller's patience lasts.
+func TestGone(t *testing.T) {
+	s := server(t)
+	s.Kill()
+	c, l := open(t, Config{Endpoint: s.URL, Table: "table-1"})
+	if _, err := c.Get(t.Context(), []string{"k"}); !errors.Is(err, ErrNotReady) {
+		t.Errorf("Get: %v", err)
+	}
+	waitFor(t, func() bool { return strings.Contains(l.String(), "serving without it") })
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	works(t, c)
+	if err := s.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * mostCalls {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond)
+		_, err := c.Get(ctx, []string{"k"})
+		cancel()
+		if err == nil {
+			t.Fatal("a server that is frozen answers")
+		}
+	}
+	if err := s.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	works(t, c)
+	s.Kill()
+	if err := c.Set(t.Context(), "k", []byte("v"), time.Minute); err == nil {
+		t.Error("a server that is gone takes values")
+	}
+	if text := l.String(); strings.Count(text, "WARN") != 1 {
+		t.Errorf("want one warning: %s", text)
+	}
+}
+
+// A value that no item has room for is not kept, and that is no error.
+func TestTooLarge(t *testing.T) {
+	s := server(t)
+	c, _ := open(t, Config{Endpoint: s.URL, Table: "table-1"})
+	works(t, c)
+	if err := c.Set(t.Context(), "large", make([]byte, 500<<10), time.Minute); err != nil {
+		t.Error(err)
+	}
+	if got, err := c.Get(t.Context(), []string{"large"}); err != nil || got[0] != nil {
+		t.Errorf("%d bytes, %v", len(got[0]), err)
+	}
+}
