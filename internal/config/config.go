@@ -53,8 +53,8 @@ type Store struct {
 	RootDirectory string
 	// S3 is the s3 driver's; otherwise zero.
 	S3 S3
-	// Cache is for what is pulled from S3.
-	Cache Cache
+	// BlobCache is for what is pulled from S3.
+	BlobCache BlobCache
 	// Commit makes the local driver wait until the bytes of a blob are on disk. Records always are.
 	Commit bool
 	// Redirect answers whole blobs with a URL of the store, where the driver has such URLs.
@@ -72,6 +72,7 @@ type Store struct {
 	// MaxRepos is how many repositories the store may have; 0: no limit.
 	MaxRepos int
 	Quotas   []Quota
+	Cache    Cache
 }
 
 // S3 is a bucket of S3, or of a store that speaks its protocol, and how to use it. The fields are the keys

@@ -59,5 +59,6 @@ func defaultStore() Store {
 		DeleteEnabled: true,
 		GC:            GC{Delay: delay, Interval: time.Hour, RequestsPerSecond: 200},
 		Retention:     Retention{Delay: delay},
+		Cache:         Cache{Budget: defaultCacheBudget, Memory: defaultCacheMemory},
 	}
 }

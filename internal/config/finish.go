@@ -26,14 +26,14 @@ func (w *walker) finish(c *Config) {
 	w.accessControl(&c.HTTP) // needs to know who can be found out
 	var roots []root
 	w.store(&c.Storage.Store, c, "storage", &roots)
-	w.cache(&c.Storage.Store, "storage", &roots)
+	w.blobCache(&c.Storage.Store, "storage", &roots)
 	w.quotas(&c.Storage.Store, "storage", "")
 	w.redirects(&c.Storage.Store, &c.HTTP, "storage")
 	for _, route := range slices.Sorted(maps.Keys(c.Storage.SubPaths)) {
 		store := c.Storage.SubPaths[route]
 		store.DeleteEnabled, store.MaxBlobSize = c.Storage.DeleteEnabled, c.Storage.MaxBlobSize
 		w.store(&store, c, w.routes[route], &roots)
-		w.cache(&store, w.routes[route], &roots)
+		w.blobCache(&store, w.routes[route], &roots)
 		w.quotas(&store, w.routes[route], route)
 		w.redirects(&store, &c.HTTP, w.routes[route])
 		c.Storage.SubPaths[route] = store
@@ -68,6 +68,7 @@ func (w *walker) wrongAt(path, what, got, want string) {
 
 func (w *walker) store(s *Store, c *Config, path string, roots *[]root) {
 	w.collector(s, path)
+	w.cache(s, path)
 	if w.failed(path+".storageDriver") || w.failed(path+".storageDriver.name") {
 		return // nobody knows what it should have
 	}

@@ -63,6 +63,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, s := range []*Store{&c.Storage.Store, &again.Storage.Store} {
 			s.S3.AccessKey, s.S3.SecretKey, s.S3.SessionToken = "", "", ""
+			s.Cache.Redis.Password, s.Cache.Redis.SentinelPassword = "", ""
 		}
 		c.Storage.SubPaths, again.Storage.SubPaths = nil, nil
 		if diff := cmp.Diff(c, again); diff != "" {

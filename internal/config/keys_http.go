@@ -14,7 +14,7 @@ func allKeys() []key {
 		{path: "releaseTag", kind: parseText, state: silent},
 		{path: "binaryType", kind: parseText, state: silent},
 		{path: "scheduler.numWorkers", kind: parseInt, state: silent},
-		{path: "cluster", state: ignored, text: "members need not know of each other here: every replica serves every repository"},
+		{path: "cluster", state: ignored, text: "no replica owns a repository here: every replica serves all of them, and members need not know of each other"},
 		{path: "cluster.members", kind: parseTexts, state: silent},
 		{path: "cluster.hashKey", kind: parseText, state: silent, hidden: true},
 		{path: "cluster.tls.cert", kind: parsePath, state: silent},

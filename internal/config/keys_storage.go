@@ -2,11 +2,6 @@ package config
 
 import "math"
 
-const (
-	noRedis    = "the redis cache driver is not used yet: a cache is optional here, nothing is lost without it"
-	noDynamoDB = "the dynamodb cache driver is not used yet: a cache is optional here, nothing is lost without it"
-)
-
 // storeKeys are the keys that storage and each of storage.subPaths have.
 func storeKeys() []key {
 	keys := []key{
@@ -15,7 +10,6 @@ func storeKeys() []key {
 		{path: "redirectBlobURL", kind: parseBool, into: func(t *target) any { return &t.store.Redirect }},
 		{path: "ignoreForeign", kind: parseBool, into: func(t *target) any { return &t.store.IgnoreForeign }},
 		{path: "dedupe", kind: parseBool, state: ignored, usual: true, text: "deduplication is always on, and exact: it needs no cache and no lock"},
-		{path: "remoteCache", kind: parseBool, state: silent},
 		{path: "hydrateBlobOnRead", kind: parseBool, state: ignored, text: "has no effect: every replica reads blobs from the store"},
 	}
 	keys = append(keys, redirectKeys()...)
@@ -70,34 +64,6 @@ func s3Keys() []key {
 		{path: "multipartcopythresholdsize", kind: parseInt, state: silent},
 		{path: "multipartcombinesmallpart", kind: parseBool, state: silent},
 	}
-}
-
-// cacheKeys are the cache drivers of zot.
-func cacheKeys() []key {
-	keys := []key{
-		{path: "cacheDriver|dynamodb", state: ignored, text: noDynamoDB},
-		{path: "cacheDriver|redis", state: ignored, text: noRedis},
-	}
-	for _, name := range []string{
-		"name", "endpoint", "region", "cacheTablename", "repoMetaTablename", "repoBlobsInfoTablename", "imageMetaTablename",
-		"userDataTablename", "apiKeyTablename", "versionTablename",
-		"tableName", // cacheTablename until zot 1.4, and in samples still
-	} {
-		keys = append(keys, key{path: "cacheDriver|dynamodb." + name, kind: parseText, state: silent})
-	}
-	for _, name := range []string{
-		"name", "keyprefix", "addr", "db", "master_name", "username", "sentinel_username", "client_name", "protocol", "max_retries",
-		"min_retry_backoff", "max_retry_backoff", "dial_timeout", "read_timeout", "write_timeout", "context_timeout_enabled",
-		"pool_fifo", "pool_size", "pool_timeout", "min_idle_conns", "max_idle_conns", "max_active_conns", "conn_max_idle_time",
-		"conn_max_lifetime", "max_redirects", "read_only", "route_by_latency", "route_randomly", "disable_identity",
-		"identity_suffix", "unstable_resp3",
-	} {
-		keys = append(keys, key{path: "cacheDriver|redis." + name, kind: anything, state: silent})
-	}
-	for _, name := range []string{"url", "password", "sentinel_password"} {
-		keys = append(keys, key{path: "cacheDriver|redis." + name, kind: parseText, state: silent, hidden: true})
-	}
-	return keys
 }
 
 // storageKeys are the keys that only storage itself has.

@@ -77,6 +77,8 @@ func TestSampleForS3(t *testing.T) {
 	want.Storage.Driver = DriverS3
 	want.Storage.RootDirectory = "/tmp/zot"
 	want.Storage.S3 = S3{Bucket: "zot-storage", Region: "us-east-2", RootDirectory: "/zot", Secure: true}
+	want.Storage.Cache.Driver = CacheDynamoDB
+	want.Storage.Cache.Dynamo = DynamoDB{Endpoint: "http://localhost:4566", Region: "us-east-2", Table: "MainTable"}
 	want.Log.Level = slog.LevelDebug
 	for _, file := range []string{"testdata/s3.json", "testdata/s3.yaml"} {
 		c, r, err := Load(file, nil)
@@ -87,7 +89,6 @@ func TestSampleForS3(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
 		}
 		wantWarnings := []string{
-			"config: storage.cacheDriver: " + noDynamoDB,
 			"config: distSpecVersion: is noted only: this registry speaks version 1.1.1 of the distribution-spec",
 		}
 		if diff := cmp.Diff(wantWarnings, warnings(r)); diff != "" {
@@ -233,7 +234,7 @@ func TestRedactedLoads(t *testing.T) {
 
 // Every key's value fits where it goes: assign would panic.
 func TestTableFits(t *testing.T) {
-	samples := []*node{{kind: textNode, text: "127.0.0.1"}, {kind: textNode, text: "8"}, {kind: textNode, text: "90s"}, {kind: textNode, text: "true"},
+	samples := []*node{{kind: textNode, text: "127.0.0.1"}, {kind: textNode, text: "8"}, {kind: textNode, text: "90s"}, {kind: textNode, text: "9ms"}, {kind: textNode, text: "true"},
 		{kind: textNode, text: "debug"}, {kind: textNode, text: "64MiB"}, {kind: textNode, text: "22:00-06:00"},
 		{kind: textNode, text: "127.0.0.1:9090"}, {kind: textNode, text: "http://collector:4318/v1/traces"}}
 	seen := map[string]bool{}

@@ -51,7 +51,7 @@ func effective(s *spec, t *target) *yaml.Node {
 			add(child.name, sections)
 		case child.variants != nil:
 			for _, v := range child.variants {
-				if v.into != nil && v.name == string(t.store.Driver) && t.store.Driver != DriverLocal {
+				if v.into != nil && v.name == reflect.ValueOf(v.into(t)).Elem().String() && v.name != string(DriverLocal) {
 					value := effective(v, t)
 					value.Content = append([]*yaml.Node{{Kind: yaml.ScalarNode, Value: "name"}, {Kind: yaml.ScalarNode, Value: v.name}}, value.Content...)
 					add(child.name, value)

@@ -64,9 +64,10 @@ func ours() []string {
 		"http.auth.token", "http.auth.token.enable", "http.auth.token.service",
 		"http.h2c", "http.trustedProxies", "http.proxyProtocol", "http.limits.clientConcurrency", "http.limits.maxUploads", "http.limits.maxRequests", "http.limits.minBodyRate",
 		"storage.cache.dir", "storage.cache.maxBytes",
-		"storage.quotas[].prefix", "storage.quotas[].bytes",
+		"storage.quotas[].prefix", "storage.quotas[].bytes", "storage.cacheBudget", "storage.cacheMemory",
 		"storage.redirectRules[].minSize", "storage.redirectRules[].networks", "storage.redirectRules[].userAgents", "storage.redirectRules[].header",
 		"storage.redirectRules[].headerValue", "storage.redirectRules[].redirect",
+		"storage.cacheDriver|redis.tls", "storage.cacheDriver|redis.tls.cacert", "storage.cacheDriver|redis.tls.cert", "storage.cacheDriver|redis.tls.key", "storage.cacheDriver|redis.tls.skipVerify",
 		"http.auth.ldap.bindDN", "http.auth.ldap.bindPassword",
 	}
 }

@@ -135,7 +135,7 @@ func compiled(t *testing.T) *jsonschema.Schema {
 }
 
 func TestExplain(t *testing.T) {
-	for name, want := range map[string]string{"GCDELAY": "storage.gcDelay", "storage.storageDriver.bucket": "storage.storageDriver|s3.bucket", "tls.cert": "http.tls.cert", "keepTags[].patterns": "storage.retention.policies[].keepTags[].patterns"} {
+	for name, want := range map[string]string{"GCDELAY": "storage.gcDelay", "storage.storageDriver.bucket": "storage.storageDriver|s3.bucket", "http.tls.cert": "http.tls.cert", "keepTags[].patterns": "storage.retention.policies[].keepTags[].patterns"} {
 		found := Explain(name)
 		if len(found) != 1 || found[0].Path != want || found[0].Meaning == "" {
 			t.Errorf("%s: %+v", name, found)

@@ -161,5 +161,5 @@ func TestSecretFiles(t *testing.T) {
 		}
 	}
 	// A secret that nobody uses is not read.
-	mustLoad(t, "c.yaml", "storage: {rootDirectory: /d, cacheDriver: {name: redis, passwordFile: /not/there}}\n")
+	mustLoad(t, "c.yaml", "storage: {rootDirectory: /d}\ncluster: {hashKeyFile: /not/there}\n")
 }

@@ -58,15 +58,16 @@ type Storage struct {
 	RedirectRules []redirect.Rule // S3: before Redirect, for which clients and blobs that is so
 	IgnoreForeign bool            // start although another registry's data lies where ours would
 	MaxBlobBytes  int64
-	Cache         Cache // S3: of blobs that are pulled
+	BlobCache     BlobCache // S3: of blobs that are pulled
 
 	Ages    format.Ages // zero: format.DefaultAges
 	Collect Collection
 	Limits  []quota.Limit
+	Cache   Cache // S3
 }
 
-// Cache is a directory of this machine for copies of what is pulled. The zero value is none.
-type Cache struct {
+// BlobCache is a directory of this machine for copies of what is pulled. The zero value is none.
+type BlobCache struct {
 	Dir      string
 	MaxBytes int64
 }

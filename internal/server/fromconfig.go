@@ -77,8 +77,9 @@ func storage(c config.Store) Storage {
 		RedirectRules: redirectRules(c.RedirectRules),
 		IgnoreForeign: c.IgnoreForeign,
 		MaxBlobBytes:  c.MaxBlobSize,
-		Cache:         Cache{Dir: c.Cache.Dir, MaxBytes: c.Cache.MaxBytes},
+		BlobCache:     BlobCache{Dir: c.BlobCache.Dir, MaxBytes: c.BlobCache.MaxBytes},
 		Limits:        limits(c),
+		Cache:         cacheFrom(c.Cache),
 		Ages:          ages(c.GC.Delay),
 		Collect: Collection{
 			Enabled:           c.GC.Enabled,

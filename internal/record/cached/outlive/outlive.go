@@ -52,7 +52,7 @@ func Do[T any](ctx context.Context, c *Calls, f func(context.Context) (T, error)
 		err   error
 	}
 	results := make(chan result, 1) // so that nobody need read it
-	go func() { //nolint:contextcheck // it outlives its caller
+	go func() {                     //nolint:contextcheck // it outlives its caller
 		defer c.under.Done()
 		defer func() { <-c.slots }()
 		own, cancel := context.WithTimeout(c.base, c.limit)

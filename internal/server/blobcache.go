@@ -13,10 +13,10 @@ import (
 // pulls: who collects and checks sees the store itself, and what is deleted leaves the cache. Errors: ErrRefused, for a directory that is another's.
 func (s *store) openCache(ctx context.Context, segments, pulls data.Store, log *slog.Logger) (data.Store, error) {
 	s.forPulls = pulls
-	if s.cfg.Cache.Dir == "" {
+	if s.cfg.BlobCache.Dir == "" {
 		return segments, nil
 	}
-	cache, err := cached.New(ctx, segments, cached.Config{Dir: s.cfg.Cache.Dir, MaxBytes: s.cfg.Cache.MaxBytes, Pulls: pulls}, log)
+	cache, err := cached.New(ctx, segments, cached.Config{Dir: s.cfg.BlobCache.Dir, MaxBytes: s.cfg.BlobCache.MaxBytes, Pulls: pulls}, log)
 	if err != nil {
 		return nil, fmt.Errorf("%w: storage.cache: %w", ErrRefused, err)
 	}

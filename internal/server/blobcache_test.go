@@ -16,11 +16,11 @@ import (
 	recordmem "holdfast/internal/record/mem"
 )
 
-// TestCache: a pull fills the cache and the next is served from it; what checks the store does not see it, what is deleted leaves it, and the metrics
+// TestBlobCache: a pull fills the cache and the next is served from it; what checks the store does not see it, what is deleted leaves it, and the metrics
 // tell. A directory that is in use is refused.
-func TestCache(t *testing.T) {
+func TestBlobCache(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
-	cfg := Storage{Cache: Cache{Dir: dir, MaxBytes: 1 << 20}}
+	cfg := Storage{BlobCache: BlobCache{Dir: dir, MaxBytes: 1 << 20}}
 	under := &store{cfg: cfg}
 	segments, err := under.openCache(t.Context(), datamem.New(datamem.Config{}), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
