@@ -45,9 +45,9 @@ lint: ## golangci-lint, with the rules of .golangci.yml; and no dead code in the
 	! go build -p 2 -tags $(TAGS) -ldflags=-dumpdep -o /dev/null ./cmd/holdfast 2>&1 | grep -F '<ReflectMethod>'
 
 .PHONY: cluster
-cluster: build ## versitygw, three replicas on 8081-8083 and HAProxy on 8080; Ctrl-C ends all of it
-	scripts/tools.sh cluster
-	go run ./test/cmd/cluster -binary bin/holdfast
+cluster: build ## versitygw, three replicas on 8081-8083 and HAProxy on 8080; CACHE=redis or dynamodb has them share one; Ctrl-C ends all of it
+	scripts/tools.sh cluster $(if $(filter redis dynamodb,$(CACHE)),cache)
+	go run ./test/cmd/cluster -binary bin/holdfast -cache '$(CACHE)'
 
 .PHONY: clients
 clients: build ## every client, through HAProxy and three replicas: docker, podman, buildah, skopeo, ctr, crane, oras, regctl, helm
@@ -97,12 +97,12 @@ simulate: ## replicas under a hostile scheduler, then every planted bug, which m
 
 .PHONY: smoke
 smoke: ## the fault drills alone in their small size, with what each measured; five minutes
-	scripts/tools.sh cluster
+	scripts/tools.sh cluster cache
 	go test -count=1 -parallel 4 -timeout 15m -v ./test/drills
 
 .PHONY: drills
 drills: ## every fault drill in its full size: real processes are killed, stopped, cut off; about an hour
-	scripts/tools.sh cluster
+	scripts/tools.sh cluster cache
 	HOLDFAST_DRILLS=full go test -count=1 -timeout 90m -v ./test/drills/...
 
 .PHONY: history

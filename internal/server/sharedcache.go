@@ -37,7 +37,7 @@ func (c Cache) open(ctx context.Context, log *slog.Logger) (cached.Cache, error)
 		}
 		return shared, nil
 	}
-	return nil, nil //nolint:nilnil // there is none
+	return nil, nil
 }
 
 func cacheFrom(c config.Cache) Cache {

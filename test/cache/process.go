@@ -109,7 +109,7 @@ func freePorts(ctx context.Context, n int) ([]int, error) {
 // installed has scripts/tools.sh install what is not there.
 func installed(ctx context.Context) error {
 	if _, err := exec.LookPath("redis-sentinel"); err == nil {
-		if _, err := os.Stat(dynaliteScript()); err == nil {
+		if _, err := os.Stat(DynaliteScript()); err == nil {
 			return nil
 		}
 	}
@@ -123,8 +123,8 @@ func installed(ctx context.Context) error {
 	return nil
 }
 
-// dynaliteScript is where scripts/tools.sh installs it.
-func dynaliteScript() string {
+// DynaliteScript is where scripts/tools.sh installs dynalite.
+func DynaliteScript() string {
 	tools := os.Getenv("HOLDFAST_TOOLS")
 	if home, err := os.UserHomeDir(); tools == "" && err == nil {
 		tools = filepath.Join(home, ".cache", "holdfast", "tools")

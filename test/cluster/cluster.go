@@ -28,6 +28,10 @@ type Options struct {
 	S3     []string // base URLs of S3 servers that run already, keys AccessKey and SecretKey; then none is started
 	Bucket string   // is created; empty: a new name
 
+	Cache string // NoCache, Redis or DynamoDB; empty: CacheVariable, else none
+	// CacheFront returns the address that all replicas use for the cache at address: that of a proxy between them. nil: the cache itself.
+	CacheFront func(address string) (string, error)
+
 	Replicas     int   // empty: 3
 	ReplicaPorts []int // one per replica; empty: free ones
 	NoHAProxy    bool  // then URL is the first replica's
@@ -58,16 +62,19 @@ type Cluster struct {
 	Replicas []string // base URL of each replica
 	S3       []string // base URL of each S3 gateway; none for Local
 	Bucket   string   // empty for Local
+	Cache    string   // host:port of the cache that replicas share; empty: there is none
 
-	opt      Options
-	dir      string
-	ports    []int
-	fronts   []string // where each replica finds S3
-	group    *group
-	replicas []*process
-	haproxy  *process
-	stopOnce sync.Once
-	stopErr  error
+	opt       Options
+	cacheKind string
+	dir       string
+	ports     []int
+	fronts    []string // where each replica finds S3
+	group     *group
+	replicas  []*process
+	shared    map[string]any // what configurations say of the cache; nil: nothing
+	haproxy   *process
+	stopOnce  sync.Once
+	stopErr   error
 }
 
 // progress tells of one step.
@@ -96,6 +103,12 @@ func Start(ctx context.Context, opt Options) (_ *Cluster, err error) {
 		return nil, err
 	}
 	if err := c.startStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.startCache(ctx); err != nil {
+		return nil, err
+	}
+	if c.shared, err = c.cacheDriver(); err != nil {
 		return nil, err
 	}
 	for n := range opt.Replicas {

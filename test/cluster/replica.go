@@ -39,6 +39,9 @@ func (c *Cluster) config(n, port int) map[string]any {
 			"skipverify":     false,
 		}
 	}
+	if c.shared != nil {
+		storage["cacheDriver"] = c.shared
+	}
 	cfg := map[string]any{
 		"distSpecVersion": "1.1.1",
 		"storage":         storage,
@@ -103,8 +106,12 @@ func (c *Cluster) startReplicaAs(ctx context.Context, n int, binary string) erro
 		return fmt.Errorf("cluster: write configuration: %w", err)
 	}
 	line := slices.Concat(c.opt.Prefix, []string{binary, "serve", file})
+	env := c.opt.Env
+	if c.cacheKind == DynamoDB { // the driver finds its keys there alone
+		env = slices.Concat([]string{"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey}, env)
+	}
 	p, err := c.group.start(ctx, command{
-		name: "replica-" + strconv.Itoa(n), path: line[0], args: line[1:], env: c.opt.Env,
+		name: "replica-" + strconv.Itoa(n), path: line[0], args: line[1:], env: env,
 	})
 	if err != nil {
 		return err

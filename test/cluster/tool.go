@@ -70,6 +70,11 @@ func free(ctx context.Context, port int, what string) error {
 	return l.Close()
 }
 
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
+}
+
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // answers returns a probe: GET url answers with status want (0: with any).

@@ -26,6 +26,7 @@ func main() {
 
 func run() (err error) {
 	store := flag.String("store", cluster.VersityGW, "S3 server: versitygw or ceph")
+	cache := flag.String("cache", "", "cache that the replicas share: redis, dynamodb or none (default: "+cluster.CacheVariable+", else none)")
 	port := flag.Int("port", 8080, "HAProxy's port; the replicas use the ports after it")
 	replicas := flag.Int("replicas", 3, "number of replicas")
 	binary := flag.String("binary", "", "holdfast program (default: built from ./cmd/holdfast)")
@@ -46,7 +47,7 @@ func run() (err error) {
 			return err
 		}
 	}
-	opt := cluster.Options{Store: *store, Bucket: "zot-storage", Binary: *binary, HAProxyPort: *port, Log: os.Stderr}
+	opt := cluster.Options{Store: *store, Cache: *cache, Bucket: "zot-storage", Binary: *binary, HAProxyPort: *port, Log: os.Stderr}
 	for n := range *replicas {
 		opt.ReplicaPorts = append(opt.ReplicaPorts, *port+1+n)
 	}

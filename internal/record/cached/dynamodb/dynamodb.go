@@ -116,7 +116,14 @@ func do[T any](ctx context.Context, c *Cache, verb string, f func(context.Contex
 		var none T
 		return none, fmt.Errorf("dynamodb: %s: %w", verb, ErrNotReady)
 	}
-	v, err := outlive.Do(ctx, c.calls, func(ctx context.Context) (T, error) { return f(ctx, t) })
+	v, err := outlive.Do(ctx, c.calls, func(ctx context.Context) (T, error) {
+		v, err := f(ctx, t)
+		var missing *types.ResourceNotFoundException
+		if errors.As(err, &missing) && c.table.CompareAndSwap(t, nil) { // somebody has deleted it
+			c.calls.Go(c.prepare)
+		}
+		return v, err
+	})
 	if err != nil {
 		return v, fmt.Errorf("dynamodb: %s: %w", verb, err)
 	}

@@ -181,6 +181,10 @@ func TestGone(t *testing.T) {
 	if err := c.Set(t.Context(), "k", []byte("v"), time.Minute); err == nil {
 		t.Error("a server that is gone takes values")
 	}
+	if err := s.Run(t.Context()); err != nil { // without a table
+		t.Fatal(err)
+	}
+	works(t, c)
 	if text := l.String(); strings.Count(text, "WARN") != 1 {
 		t.Errorf("want one warning: %s", text)
 	}
