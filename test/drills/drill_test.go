@@ -25,7 +25,8 @@ type drill struct {
 	inject func(*run)
 	heal   func(*run) // nil: nothing to mend
 
-	cluster func(*cluster.Options) // changes the cluster; nil: as usual
+	cluster func(*cluster.Options)               // changes the cluster; nil: as usual
+	front   func(address string) (string, error) // of the cache: cluster.Options.CacheFront
 	load    func(*load.Options)
 	direct  bool          // clients choose a replica themselves
 	grace   time.Duration // of the collector; 0: there is none to reckon with
