@@ -65,10 +65,10 @@ func withCache(t *testing.T, kind string, d drill, vandal func(ctx context.Conte
 		if heal != nil {
 			heal(r)
 		}
+		r.used(s) // again, by itself, as long as there is work
 	}
 	d.after = func(r *run) {
 		defer s.close()
-		r.used(s) // again, by itself
 		r.result.Note["p99_before"], r.result.Note["p99_meanwhile"] = r.p99(false), r.p99(true)
 		if late := r.p99(true) - r.p99(false); r.size.full && late > 50*time.Millisecond {
 			r.Errorf("the 99th of 100 calls took %s before, and %s meanwhile", r.p99(false), r.p99(true))
