@@ -160,17 +160,18 @@ func bucketRows() []row {
 			p.says(a, 40*time.Second, "versioned")
 		}},
 		{number: "B84", name: "a Redis that is not there", at: once, run: func(a *attack) {
-			cfg := a.local()
+			cfg := a.bucket(a.gateways(a)[0], nil)
 			cfg["storage"].(map[string]any)["cacheDriver"] = map[string]any{"name": "redis", "url": "redis://:canary-redis@127.0.0.1:1"}
 			p := a.serve(a.config(cfg))
 			a.at(p.address).ask("", "GET /v2/").is(200)
+			p.says(a, 40*time.Second, "the shared cache does not answer.*redis")
 			a.noCanary(p.text(a), "canary-redis")
 		}},
 		{number: "B85", name: "a Redis that answers nonsense", at: once, run: func(a *attack) {
 			var mu sync.Mutex
 			asked := 0
 			address := a.nonsense(func() { mu.Lock(); asked++; mu.Unlock() })
-			cfg := a.local()
+			cfg := a.bucket(a.gateways(a)[0], nil)
 			cfg["storage"].(map[string]any)["cacheDriver"] = map[string]any{"name": "redis", "url": "redis://" + address}
 			b := a.at(a.serve(a.config(cfg)).address)
 			b.do("", "POST /v2/x/blobs/uploads/?digest="+digest("x"), "x", octets).is(201)
@@ -180,12 +181,12 @@ func bucketRows() []row {
 			a.measured("it was asked %d times", asked)
 		}},
 		{number: "B86", name: "a table of DynamoDB that is not there", at: once, run: func(a *attack) {
-			cfg := a.local()
+			cfg := a.bucket(a.gateways(a)[0], nil)
 			cfg["storage"].(map[string]any)["cacheDriver"] = map[string]any{"name": "dynamodb", "endpoint": "http://127.0.0.1:1", "region": "us-east-2", "cacheTablename": "nothing"}
 			p := a.serve(a.config(cfg))
 			b := a.at(p.address)
 			b.do("", "POST /v2/x/blobs/uploads/?digest="+digest("x"), "x", octets).is(201)
-			p.says(a, 40*time.Second, "dynamodb")
+			p.says(a, 40*time.Second, "the shared cache does not answer.*nothing")
 		}},
 	}
 }
