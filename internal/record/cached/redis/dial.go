@@ -37,7 +37,7 @@ func (d *dialer) dial(ctx context.Context, address string, _ *net.Dialer, _ *tls
 	defer d.mu.Unlock()
 	if err == nil {
 		delete(d.not, address)
-		return &ending{conn, context.AfterFunc(d.ctx, func() { _ = conn.Close() })}, nil //nolint:contextcheck // the connection lasts
+		return &ending{newGuarded(conn), context.AfterFunc(d.ctx, func() { _ = conn.Close() })}, nil //nolint:contextcheck // the connection lasts
 	}
 	d.not[address] = time.Now().Add(dialPause)
 	return nil, err
