@@ -56,7 +56,7 @@ func (r *Relay) carry(client net.Conn) {
 		return
 	}
 	defer server.Close() //nolint:errcheck // as above
-	stop := context.AfterFunc(r.ctx, func() { _ = errors.Join(client.Close(), server.Close()) }) // as above
+	stop := context.AfterFunc(r.ctx, func() { _ = errors.Join(client.Close(), server.Close()) })
 	defer stop()
 	r.work.Go(func() {
 		_, _ = io.Copy(server, client) // as above
