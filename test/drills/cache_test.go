@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	mathrand "math/rand/v2"
+	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -41,7 +45,14 @@ func caches(t *testing.T, drill func(t *testing.T, kind string)) {
 func withCache(t *testing.T, kind string, d drill, vandal func(ctx context.Context, s shared, r *run) error) *run {
 	t.Helper()
 	front := d.front
-	d.cluster = func(o *cluster.Options) { o.Cache, o.CacheFront = kind, front }
+	d.cluster = func(o *cluster.Options) {
+		o.Cache, o.CacheFront = kind, front
+		edit := o.Edit
+		o.Edit = func(cfg map[string]any) {
+			edit(cfg)
+			cfg["extensions"] = map[string]any{"metrics": map[string]any{"enable": true}}
+		}
+	}
 	var s shared
 	ending, end := context.WithCancel(t.Context())
 	var work sync.WaitGroup
@@ -69,6 +80,7 @@ func withCache(t *testing.T, kind string, d drill, vandal func(ctx context.Conte
 	}
 	d.after = func(r *run) {
 		defer s.close()
+		r.result.Note["shared"] = r.counted()
 		r.result.Note["p99_before"], r.result.Note["p99_meanwhile"] = r.p99(false), r.p99(true)
 		if late := r.p99(true) - r.p99(false); r.size.full && late > 50*time.Millisecond {
 			r.Errorf("the 99th of 100 calls took %s before, and %s meanwhile", r.p99(false), r.p99(true))
@@ -90,6 +102,28 @@ func (r *run) p99(faulty bool) time.Duration {
 	}
 	slices.Sort(took)
 	return took[len(took)*99/100]
+}
+
+// counted is what the replicas say of the shared cache together, by the names of their metrics.
+func (r *run) counted() map[string]float64 {
+	r.Helper()
+	all := map[string]float64{}
+	for _, replica := range r.cluster.Replicas {
+		req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, replica+"/metrics", http.NoBody)
+		r.must(err)
+		resp, err := http.DefaultClient.Do(req)
+		r.must(err)
+		text, err := io.ReadAll(resp.Body)
+		r.must(errors.Join(err, resp.Body.Close()))
+		for line := range strings.Lines(string(text)) {
+			name, value, found := strings.Cut(strings.TrimSpace(line), "} ")
+			n, err := strconv.ParseFloat(value, 64)
+			if found && err == nil && n > 0 && strings.HasPrefix(name, "holdfast_shared_cache_") {
+				all[strings.TrimPrefix(name, "holdfast_shared_cache_")+"}"] += n
+			}
+		}
+	}
+	return all
 }
 
 // used waits until there is something in the cache.
@@ -150,10 +184,19 @@ func TestD27Gone(t *testing.T) {
 func TestD28Lying(t *testing.T) {
 	caches(t, func(t *testing.T, kind string) {
 		size := sizeOf(t)
-		withCache(t, kind, drill{id: "D28-" + kind, hold: pick(size, 4*time.Second, 5*time.Minute), load: busy}, func(ctx context.Context, s shared, r *run) error {
+		r := withCache(t, kind, drill{id: "D28-" + kind, hold: pick(size, 4*time.Second, 5*time.Minute), load: busy}, func(ctx context.Context, s shared, r *run) error {
 			random := mathrand.New(mathrand.NewPCG(r.seed, 28))
 			return every(ctx, 50*time.Millisecond, func(ctx context.Context) error { return s.spoil(ctx, random) })
 		})
+		refused := 0.0
+		for name, n := range r.counted() {
+			if strings.HasPrefix(name, "refused_total") {
+				refused += n
+			}
+		}
+		if refused == 0 {
+			r.Error("inconclusive: nobody read a lie")
+		}
 	})
 }
 
