@@ -50,6 +50,11 @@ func withCache(t *testing.T, kind string, d drill, vandal func(ctx context.Conte
 		edit := o.Edit
 		o.Edit = func(cfg map[string]any) {
 			edit(cfg)
+			storage := cfg["storage"].(map[string]any)
+			storage["cacheMemory"] = "16KiB" // so that the shared one is asked
+			if d.patient {
+				storage["cacheBudget"] = "250ms"
+			}
 			cfg["extensions"] = map[string]any{"metrics": map[string]any{"enable": true}}
 		}
 	}
@@ -184,7 +189,7 @@ func TestD27Gone(t *testing.T) {
 func TestD28Lying(t *testing.T) {
 	caches(t, func(t *testing.T, kind string) {
 		size := sizeOf(t)
-		r := withCache(t, kind, drill{id: "D28-" + kind, hold: pick(size, 4*time.Second, 5*time.Minute), load: busy}, func(ctx context.Context, s shared, r *run) error {
+		r := withCache(t, kind, drill{id: "D28-" + kind, patient: true, hold: pick(size, 4*time.Second, 5*time.Minute), load: busy}, func(ctx context.Context, s shared, r *run) error {
 			random := mathrand.New(mathrand.NewPCG(r.seed, 28))
 			return every(ctx, 50*time.Millisecond, func(ctx context.Context) error { return s.spoil(ctx, random) })
 		})
@@ -194,7 +199,7 @@ func TestD28Lying(t *testing.T) {
 				refused += n
 			}
 		}
-		if refused == 0 {
+		if refused == 0 && size.full { // replicas ask seldom for what they do not remember themselves
 			r.Error("inconclusive: nobody read a lie")
 		}
 	})

@@ -27,6 +27,7 @@ type drill struct {
 
 	cluster func(*cluster.Options)               // changes the cluster; nil: as usual
 	front   func(address string) (string, error) // of the cache: cluster.Options.CacheFront
+	patient bool                                 // with the cache, so that lies are waited for
 	load    func(*load.Options)
 	direct  bool          // clients choose a replica themselves
 	grace   time.Duration // of the collector; 0: there is none to reckon with
