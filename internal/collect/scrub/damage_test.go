@@ -242,7 +242,7 @@ func TestWhatChangesMeanwhileIsNotDamaged(t *testing.T) {
 
 // Whoever marks may die after each of its writes: the next round finishes it.
 func TestMarkingThatDies(t *testing.T) {
-	for puts := range int64(5) {
+	for puts := range int64(8) { // the record, and of each of three repositories the link and the fence
 		for _, applied := range []bool{false, true} {
 			run(t, fmt.Sprintf("at put %d, applied %t", puts, applied), func(w *world) {
 				const content = "a blob"
@@ -258,7 +258,7 @@ func TestMarkingThatDies(t *testing.T) {
 				w.local = w.open(dying)
 				dying.left.Store(puts)
 				_, err := scrub.Run(w.t.Context(), w.deps(), w.cfg)
-				if dead := puts < 4; dead != (err != nil) {
+				if dead := puts < 7; dead != (err != nil) {
 					w.t.Errorf("run = %v", err)
 				}
 				w.local = healthy
