@@ -25,7 +25,7 @@ import (
 	"holdfast/test/cluster/clustertest"
 )
 
-// site is two replicas over a bucket, each with a directory beside it, and clients that never stop.
+// site is two replicas over a bucket, each with a directory beside it and both kinds of caches, and clients that never stop.
 type site struct {
 	*cluster.Cluster
 	admin []string // host:port of the replicas' listeners for those who watch
@@ -34,7 +34,7 @@ type site struct {
 func start(t *testing.T) *site {
 	t.Helper()
 	s := &site{}
-	s.Cluster = clustertest.Start(t, cluster.Options{Replicas: 2, NoHAProxy: true, Edit: func(cfg map[string]any) {
+	s.Cluster = clustertest.Start(t, cluster.Options{Replicas: 2, NoHAProxy: true, Cache: cluster.Redis, Edit: func(cfg map[string]any) {
 		admin := free(t)
 		s.admin = append(s.admin, admin)
 		cfg["http"].(map[string]any)["adminAddress"] = admin
@@ -42,6 +42,7 @@ func start(t *testing.T) *site {
 		storage := cfg["storage"].(map[string]any)
 		storage["gc"], storage["gcInterval"] = true, "2s"
 		storage["maxRepos"], storage["quotas"] = 1000, []any{map[string]any{"prefix": "team", "bytes": "10GiB"}}
+		storage["cache"] = map[string]any{"dir": t.TempDir(), "maxBytes": "64MiB"}
 		storage["subPaths"] = map[string]any{"/local": map[string]any{"rootDirectory": t.TempDir()}}
 	}})
 	ctx, stop := context.WithCancel(t.Context())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,7 +78,7 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// TestManyClients has 64 clients come for one segment within a moment: it is read once.
+// TestManyClients has many clients come for one segment within a moment: it is read once.
 func TestManyClients(t *testing.T) {
 	const size = 96 * mib
 	for name, speed := range map[string]func(i int) client{
@@ -93,7 +94,11 @@ func TestManyClients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, size, 64*mib, func(t *testing.T, reads *shared.Reads, s *store, _ *memory) {
 				var wg sync.WaitGroup
-				for i := range 64 {
+				clients := 16
+				if name == "all at once" {
+					clients = 64
+				}
+				for i := range clients {
 					wg.Go(func() {
 						time.Sleep(time.Duration(i) * time.Millisecond)
 						if err := speed(i).read(t, t.Context(), reads, s, 0, size); err != nil {
@@ -115,14 +120,14 @@ func TestStalledClient(t *testing.T) {
 	const size = 256 * mib
 	bubble(t, size, 64*mib, func(t *testing.T, reads *shared.Reads, s *store, _ *memory) {
 		begin := time.Now()
-		var others time.Duration
+		var others atomic.Int64
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
 				if err := (client{}).read(t, t.Context(), reads, s, 0, size); err != nil {
 					t.Error(err)
 				}
-				others = max(others, time.Since(begin))
+				others.Store(int64(time.Since(begin))) // the last one's stays
 			})
 		}
 		wg.Go(func() {
@@ -137,8 +142,9 @@ func TestStalledClient(t *testing.T) {
 			}
 		})
 		wg.Wait()
-		if most := time.Duration(size)*time.Second/time.Duration(s.rate)/2 + 15*time.Second; others > most {
-			t.Errorf("the others took %s", others)
+		most := time.Duration(size)*time.Second/time.Duration(s.rate)/2 + 15*time.Second
+		if took := time.Duration(others.Load()); took > most {
+			t.Errorf("the others took %s", took)
 		}
 		if _, bytes, _ := s.took(); bytes > 2*size+2*shared.ChunkBytes {
 			t.Errorf("%d bytes were read of the store", bytes)
