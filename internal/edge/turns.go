@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -141,7 +142,7 @@ func (t *Turns) serve() {
 		l.serving++
 		t.remove(l, first)
 		if len(l.waiting) > 0 { // its next turn is after all others'
-			t.turns = append(append(t.turns[:i:i], t.turns[i+1:]...), l)
+			t.turns = append(slices.Delete(t.turns, i, i+1), l)
 		}
 		i = 0
 		first.come <- nil
@@ -150,21 +151,15 @@ func (t *Turns) serve() {
 
 // remove takes a request out of those who wait, and its client out of the turns with the last of them.
 func (t *Turns) remove(l *line, gone *turn) {
-	for i, one := range l.waiting {
-		if one == gone {
-			l.waiting = append(l.waiting[:i:i], l.waiting[i+1:]...)
-			t.waiting--
-			break
-		}
+	if i := slices.Index(l.waiting, gone); i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+		t.waiting--
 	}
 	if len(l.waiting) > 0 {
 		return
 	}
-	for i, one := range t.turns {
-		if one == l {
-			t.turns = append(t.turns[:i:i], t.turns[i+1:]...)
-			break
-		}
+	if i := slices.Index(t.turns, l); i >= 0 {
+		t.turns = slices.Delete(t.turns, i, i+1)
 	}
 	t.forget(l)
 }
