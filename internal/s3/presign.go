@@ -98,11 +98,11 @@ func (p *presigner) learn(ctx context.Context, bucket string) (*urlForm, error) 
 	}
 	q := u.Query()
 	path, found := strings.CutSuffix(u.EscapedPath(), "/"+key)
-	scope := strings.SplitN(q.Get(queryCredential), "/", 3) // key, day, and the rest
-	if q.Get(queryAlgorithm) != algorithm || q.Get("X-Amz-SignedHeaders") != "host" || !found || len(scope) != 3 || strings.Contains(scope[0], "/") {
+	who := strings.Split(q.Get(queryCredential), "/") // the access key, in which there may be slashes, day, region, service, aws4_request
+	if q.Get(queryAlgorithm) != algorithm || q.Get("X-Amz-SignedHeaders") != "host" || !found || len(who) < 5 {
 		return &urlForm{foreign: true}, nil
 	}
-	form := &urlForm{origin: u.Scheme + "://" + u.Host, host: u.Host, path: path + "/", scope: "/" + scope[2]}
+	form := &urlForm{origin: u.Scheme + "://" + u.Host, host: u.Host, path: path + "/", scope: "/" + strings.Join(who[len(who)-3:], "/")}
 	if port := u.Port(); u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
 		form.host = strings.TrimSuffix(u.Host, ":"+port)
 	}

@@ -39,6 +39,7 @@ func TestPresign(t *testing.T) {
 		"IPv6":                   func(c *Config) { c.Endpoint = "http://[::1]:9000" },
 		"root":                   func(c *Config) { c.RootDirectory = "a b/ü/+&=?#%25/~!*'()" },
 		"access key":             func(c *Config) { c.AccessKey = "a+b=c" },
+		"access key with slash":  func(c *Config) { c.AccessKey = "a/b/c" },
 		"access point":           func(c *Config) { c.Bucket = "arn:aws:s3:eu-central-1:123456789012:accesspoint/mine" },
 	} {
 		t.Run(name, func(t *testing.T) {
