@@ -114,6 +114,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3: config: endpoint: %w", err)
 	}
+	signer := new(signer)
 	c.sdk = s3.NewFromConfig(sdk, func(o *s3.Options) {
 		if endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
@@ -127,6 +128,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 		}
 		o.UseAccelerate = cfg.Accelerate
 		o.HTTPClient = httpClient
+		o.HTTPSignerV4 = signer
 		o.Retryer = aws.NopRetryer{} // all retries are in do
 		o.Logger = logging.Nop{}
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
@@ -140,7 +142,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	})
 	c.endpoint = aws.ToString(c.sdk.Options().BaseEndpoint)
 	c.presign = &presigner{sdk: s3.NewPresignClient(c.sdk), credentials: c.sdk.Options().Credentials}
-	if c.wire, err = newWire(ctx, c.sdk, httpClient.Transport, cfg); err != nil {
+	if c.wire, err = newWire(ctx, c.sdk, signer, httpClient.Transport, cfg); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -2,9 +2,12 @@ package s3
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // keys are credentials of the configuration, which may be changed while requests go on. Each request asks for them: nothing
@@ -30,4 +33,25 @@ func (c *Client) SetKeys(accessKey string, secretKey, sessionToken Secret) bool 
 	}
 	c.keys.set(accessKey, secretKey, sessionToken)
 	return true
+}
+
+// signer signs requests for S3. The SDK's remembers for a day what it derived from the secret of an access key, by the access key alone: another secret
+// has another one. The zero value is ready to use, and safe for concurrent use.
+type signer struct {
+	now atomic.Pointer[signerOf]
+}
+
+type signerOf struct {
+	secret string
+	v4     *v4.Signer
+}
+
+// SignHTTP implements s3.HTTPSignerV4.
+func (s *signer) SignHTTP(ctx context.Context, who aws.Credentials, r *http.Request, hash, service, region string, at time.Time, options ...func(*v4.SignerOptions)) error {
+	now := s.now.Load()
+	if now == nil || now.secret != who.SecretAccessKey {
+		now = &signerOf{who.SecretAccessKey, v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })}
+		s.now.Store(now)
+	}
+	return now.v4.SignHTTP(ctx, who, r, hash, service, region, at, options...)
 }

@@ -6,7 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // Keys that are changed sign the next request, of the client and of its racers.
@@ -46,5 +51,36 @@ func TestSetKeys(t *testing.T) {
 	}
 	if chain.SetKeys("new", "t", "") {
 		t.Error("the SDK's chain is overruled")
+	}
+}
+
+// Another secret of the same access key signs the next request, whether the SDK makes it or we do.
+func TestSetSecret(t *testing.T) {
+	var seen *http.Request
+	c := fakeClient(t, func(r *http.Request) (*http.Response, error) {
+		seen = r
+		return reply(200, "<ListBucketResult/>"), nil
+	})
+	for _, secret := range []Secret{"s", "another", "s"} {
+		c.SetKeys("a", secret, "")
+		for name, ask := range map[string]func(){
+			"get":  func() { _, _, _ = c.GetValue(t.Context(), "key", 100) },
+			"list": func() { c.List(t.Context(), "p/", "")(func(Item, error) bool { return false }) },
+		} {
+			ask()
+			got, again := seen.Header.Get("Authorization"), seen.Clone(t.Context())
+			if !strings.Contains(got, "accept-encoding") {
+				again.Header.Del("Accept-Encoding")
+			}
+			at, err := time.Parse(amzDate, seen.Header.Get("X-Amz-Date"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).SignHTTP(
+				t.Context(), aws.Credentials{AccessKeyID: "a", SecretAccessKey: string(secret)}, again, seen.Header.Get("X-Amz-Content-Sha256"), "s3", "us-east-1", at)
+			if want := again.Header.Get("Authorization"); err != nil || got != want {
+				t.Errorf("%s with the secret %q: %s, want %s (%v)", name, string(secret), got, want, err)
+			}
+		}
 	}
 }

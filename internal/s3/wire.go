@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	smithyauth "github.com/aws/smithy-go/auth"
@@ -29,7 +28,7 @@ import (
 type wire struct {
 	transport   http.RoundTripper
 	base        url.URL // of the bucket; its path without a slash at its end
-	signer      *v4.Signer
+	signer      *signer
 	name        string // of the service and the region, in signatures
 	region      string
 	credentials aws.CredentialsProvider
@@ -44,7 +43,7 @@ const unsignedPayload = "UNSIGNED-PAYLOAD"
 
 // newWire asks the SDK where the bucket is. Errors: a bucket with another kind of signature than SigV4. Those of S3 Express list their keys in no
 // order, and those behind an access point for several regions are not consistent, so that nothing is lost with them.
-func newWire(ctx context.Context, sdk *s3.Client, transport http.RoundTripper, cfg Config) (*wire, error) {
+func newWire(ctx context.Context, sdk *s3.Client, signer *signer, transport http.RoundTripper, cfg Config) (*wire, error) {
 	o := sdk.Options()
 	endpoint, err := o.EndpointResolverV2.ResolveEndpoint(ctx, s3.EndpointParameters{
 		Bucket: aws.String(cfg.Bucket), Region: aws.String(o.Region), Endpoint: o.BaseEndpoint,
@@ -59,8 +58,7 @@ func newWire(ctx context.Context, sdk *s3.Client, transport http.RoundTripper, c
 		return nil, fmt.Errorf("s3: find the endpoint of bucket %s: %w", cfg.Bucket, err)
 	}
 	w := &wire{
-		transport: transport, base: endpoint.URI, name: "s3", region: o.Region, credentials: o.Credentials,
-		signer:    v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
+		transport: transport, base: endpoint.URI, signer: signer, name: "s3", region: o.Region, credentials: o.Credentials,
 		userAgent: strings.TrimSpace("aws-sdk-go-v2/" + aws.SDKVersion + " " + cfg.UserAgent),
 	}
 	w.base.Path, w.base.RawPath = strings.TrimSuffix(endpoint.URI.Path, "/"), ""
