@@ -19,6 +19,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyauth "github.com/aws/smithy-go/auth"
 	"github.com/aws/smithy-go/encoding/httpbinding"
+	smithytime "github.com/aws/smithy-go/time"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -123,13 +124,16 @@ func (w *wire) do(ctx context.Context, c call) (*answer, error) {
 		return nil, err
 	}
 	a := &answer{etag: res.Header.Get("Etag"), size: res.ContentLength, span: res.Header.Get("Content-Range")}
+	if res.StatusCode == http.StatusNoContent {
+		a.size = -1 // it is not an empty object
+	}
 	if text := res.Header.Get("Last-Modified"); text != "" {
-		if a.modified, err = http.ParseTime(text); err != nil {
+		if a.modified, err = smithytime.ParseHTTPDate(text); err != nil {
 			_ = res.Body.Close() // of an answer that is none
 			return nil, responseError(res, fmt.Errorf("s3: %s: the time %q: %w", c.op, text, err))
 		}
 	}
-	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+	if date, err := smithytime.ParseHTTPDate(res.Header.Get("Date")); err == nil {
 		a.date = date.UTC()
 	}
 	if c.method == http.MethodGet {
@@ -202,11 +206,9 @@ const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 func refusal(op string, res *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what came of it: the status counts
 	code, message, ok := parseError(body)
-	if !ok && op == opHeadObject {
-		code = strings.ReplaceAll(http.StatusText(res.StatusCode), " ", "") // a HEAD has no body: S3's words for these are the same, but for some
-		if res.StatusCode == http.StatusNotFound {
-			code = "NotFound"
-		}
+	if !ok || code == "" && message == "" { // as after a HEAD, or a proxy's page: S3's words for most of these are the same
+		message = http.StatusText(res.StatusCode)
+		code = strings.ReplaceAll(message, " ", "")
 	}
 	return responseError(res, &smithy.OperationError{OperationName: op, Err: &smithy.GenericAPIError{Code: code, Message: message}})
 }

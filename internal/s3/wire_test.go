@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestWireEndpoints: where requests go to, by the configuration; what is not one region's bucket is refused.
@@ -140,6 +142,40 @@ func TestWireFails(t *testing.T) {
 		if _, err := c.PutValue(t.Context(), "k", []byte("v"), Condition{Absent: true}); err == nil || KindOf(err) != Unavailable {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestWireUnderstands: an answer counts as it did with the SDK, where stores and proxies take liberties.
+func TestWireUnderstands(t *testing.T) {
+	header := func(r *http.Response, name, value string) *http.Response {
+		r.Header.Set(name, value)
+		return r
+	}
+	for name, test := range map[string]struct {
+		answer func() *http.Response
+		kind   Kind   // -1: it is a value
+		says   string // of the error
+	}{
+		"a day of one digit": {func() *http.Response { return header(reply(200, "v"), "Last-Modified", "Mon, 2 Jan 2006 15:04:05 GMT") }, -1, ""},
+		"no content":         {func() *http.Response { return reply(204, "") }, Unavailable, "no length"},
+		"a proxy's page":     {func() *http.Response { return reply(503, "<html></html>") }, Unavailable, "503 ServiceUnavailable"},
+		"its 404":            {func() *http.Response { return reply(404, "no such page") }, Unavailable, "404 NotFound"},
+		"nothing said":       {func() *http.Response { return reply(403, "") }, Denied, "403 Forbidden"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := fakeClient(t, func(*http.Request) (*http.Response, error) { return test.answer(), nil })
+				value, info, err := c.GetValue(t.Context(), "k", 10)
+				switch {
+				case test.kind == -1:
+					if err != nil || string(value) != "v" || info.Modified != time.Date(2006, 1, 2, 15, 4, 5, 0, time.UTC) {
+						t.Errorf("%q, %+v, %v", value, info, err)
+					}
+				case err == nil || KindOf(err) != test.kind || !strings.Contains(err.Error(), test.says):
+					t.Errorf("%q, %v", value, err)
+				}
+			})
+		})
 	}
 }
 
