@@ -48,7 +48,7 @@ func (l *Local) openEarly(ctx context.Context, d oci.Digest) *early {
 	e := &early{segments: segments, opened: make(chan opened, 1)}
 	var inner context.Context
 	inner, e.cancel = context.WithCancel(ctx)
-	e.forget = context.AfterFunc(ctx, func() { e.drop() }) // nobody came for it
+	e.forget = context.AfterFunc(ctx, func() { e.end() }) // nobody came for it; it may run before forget is there
 	l.after.Go(func() {
 		r, err := openSegments(inner, l.pulls, segments, 0, segments[0].Size)
 		if err != nil {
@@ -62,16 +62,23 @@ func (l *Local) openEarly(ctx context.Context, d oci.Digest) *early {
 
 // drop ends the reading, unless somebody took it. It waits for nothing: who may not have the blob learns nothing by its time.
 func (e *early) drop() {
-	if e == nil || !e.taken.CompareAndSwap(false, true) {
-		return
+	if e != nil && e.end() {
+		e.forget()
 	}
-	e.forget()
+}
+
+// end is drop, and reports whether it was the first to end it.
+func (e *early) end() bool {
+	if !e.taken.CompareAndSwap(false, true) {
+		return false
+	}
 	e.cancel()
 	go func() {
 		if o := <-e.opened; o.r != nil {
 			_ = o.r.Close() // nothing was read
 		}
 	}()
+	return true
 }
 
 // take returns the reader, whose context is that of Blob; nil when the blob is in other segments, or could not be opened: then it is opened as ever.

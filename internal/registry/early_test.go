@@ -197,3 +197,29 @@ func TestOpenEarlyElsewhere(t *testing.T) {
 		}
 	})
 }
+
+// TestOpenEarlyForNobody: a client that has gone when its request is served costs nothing.
+func TestOpenEarlyForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStores(t)
+		l, _, segments := s.early()
+		defer l.Close()
+		d := s.push(l, "team/app", "hello")
+		if _, err := readWhole(t, l, "team/app", d); err != nil {
+			t.Fatal(err)
+		}
+		gone, cancel := context.WithCancel(registry.ExpectWhole(t.Context()))
+		cancel()
+		for range 1000 {
+			if blob, err := l.Blob(gone, "team/app", d); err == nil {
+				if r, err := blob.Bytes.Open(gone, 0, blob.Size); err == nil {
+					_ = r.Close()
+				}
+			}
+		}
+		synctest.Wait()
+		if opened, closed := segments.take(); opened != closed {
+			t.Errorf("%d of %d readers were left open", opened-closed, opened)
+		}
+	})
+}
