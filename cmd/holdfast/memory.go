@@ -12,7 +12,7 @@ import (
 )
 
 // shares is how a server with a configured memory for uploads, 0 for none, uses the memory that the control groups leave it.
-// After an error it goes by no limit.
+// An error says that there may be a limit that it does not know of.
 func shares(uploads int64) (memory.Shares, error) {
 	limit, err := memory.Limit(os.DirFS("/"))
 	return memory.Share(limit, uploads), err
@@ -23,7 +23,7 @@ func shares(uploads int64) (memory.Shares, error) {
 func limitMemory(ctx context.Context, uploads int64, log *slog.Logger) {
 	s, err := shares(uploads)
 	if err != nil {
-		log.WarnContext(ctx, "the limit of memory cannot be read: set GOMEMLIMIT and storage.memoryBudget where there is one", "err", err)
+		log.WarnContext(ctx, "a limit of memory cannot be read: set GOMEMLIMIT and storage.memoryBudget where there is one", "err", err)
 	}
 	if _, set := os.LookupEnv("GOMEMLIMIT"); !set && s.Heap > 0 {
 		debug.SetMemoryLimit(s.Heap)

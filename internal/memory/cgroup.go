@@ -14,8 +14,8 @@ const noLimit = 1 << 62
 
 // Limit returns the smallest limit of memory, in bytes, of the control groups that the process is in: its
 // own and those around it, of version 2 and of version 1. 0: there is none, or none that can be
-// seen. root is the file system's root, "/proc" and "/sys" in it. Errors: a file that cannot be read or
-// is not what the kernel writes; one that is not there is no error.
+// seen. root is the file system's root, "/proc" and "/sys" in it. Errors: files that cannot be read or
+// are not what the kernel writes, beside the limit that the others say; one that is not there is no error.
 func Limit(root fs.FS) (int64, error) {
 	groups, err := lines(root, "proc/self/cgroup")
 	if err != nil {
@@ -26,6 +26,7 @@ func Limit(root fs.FS) (int64, error) {
 		return 0, err
 	}
 	least := int64(0)
+	var errs []error
 	for _, m := range mounts {
 		mount, file, ok := parseMount(m)
 		if !ok {
@@ -36,14 +37,12 @@ func Limit(root fs.FS) (int64, error) {
 			continue
 		}
 		limit, err := leastAbove(root, mount, own, file)
-		if err != nil {
-			return 0, err
-		}
+		errs = append(errs, err)
 		if limit > 0 && (least == 0 || limit < least) {
 			least = limit
 		}
 	}
-	return least, nil
+	return least, errors.Join(errs...)
 }
 
 // The files of a limit, by the version of control groups.
@@ -101,16 +100,15 @@ func leastAbove(root fs.FS, m mounted, own, file string) (int64, error) {
 		dir = path.Join(at, rest)
 	}
 	least := int64(0)
+	var errs []error
 	for {
 		limit, err := readLimit(root, path.Join(dir, file))
-		if err != nil {
-			return 0, err
-		}
+		errs = append(errs, err)
 		if limit > 0 && (least == 0 || limit < least) {
 			least = limit
 		}
 		if dir == at || len(dir) <= len(at) {
-			return least, nil
+			return least, errors.Join(errs...)
 		}
 		dir = path.Dir(dir)
 	}

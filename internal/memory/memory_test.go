@@ -77,6 +77,17 @@ func TestLimitThatIsNone(t *testing.T) {
 	}
 }
 
+// What cannot be read, as a mount of the machine's own groups in a container, takes nothing away from what the rest says.
+func TestLimitBesideNonsense(t *testing.T) {
+	root := files(map[string]string{
+		"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": strings.Replace(mountV2, "/sys/fs/cgroup", "/host/cgroup", 1) + mountV2,
+		"host/cgroup/a/memory.max": "much\n", "sys/fs/cgroup/a/memory.max": "536870912\n", "sys/fs/cgroup/memory.max": "more\n",
+	})
+	if limit, err := memory.Limit(root); err == nil || limit != 512<<20 {
+		t.Errorf("Limit: %d, %v", limit, err)
+	}
+}
+
 // This machine's own files can be read, whatever they say.
 func TestLimitHere(t *testing.T) {
 	if _, err := memory.Limit(os.DirFS("/")); err != nil {
