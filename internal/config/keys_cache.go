@@ -292,6 +292,9 @@ func (r *Redis) fromURL(text string, unused func(option string)) error {
 	if err != nil {
 		return errors.New("is not a URL")
 	}
+	if strings.Contains(u.RawQuery, "@") || u.Fragment != "" { // what follows may be the rest of a password
+		return errors.New("has a ?, # or @ that is to be escaped: %3F, %23, %40")
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return errors.New("has options that cannot be read")
