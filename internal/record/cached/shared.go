@@ -50,11 +50,22 @@ func newShared(ctx context.Context, cache Cache, budget time.Duration, counts *C
 		slots: make(chan struct{}, maxInFlight), queue: make(chan func(context.Context) error, maxQueued),
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.breaker = &breaker{counts: counts, log: log, probe: func(ctx context.Context) error {
-		_, err := s.ask(ctx, "hf1:probe")
-		return err
-	}}
+	s.breaker = &breaker{counts: counts, log: log, probe: s.probe}
 	return s
+}
+
+// probe makes a read and a write: a cache that is full, or may only be read, would be given up anew at once.
+func (s *shared) probe(ctx context.Context) error {
+	const name = "hf1:probe"
+	if _, err := s.ask(ctx, name); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeBudget*s.budget)
+	defer cancel()
+	if err := s.cache.Set(ctx, name, []byte{envelopeVersion}, keptFor); err != nil {
+		return fmt.Errorf("cached: set: %w", err)
+	}
+	return nil
 }
 
 // get returns what the cache holds under a name: nil when there is nothing, and when it does not say so in time. It returns within the budget.

@@ -125,6 +125,7 @@ func TestPoison(t *testing.T) {
 		{"longer", func(e, _ []byte) []byte { return append(e, 0) }, func(c *cached.Counts) *atomic.Int64 { return &c.Foreign }},
 		{"of another version", func(e, _ []byte) []byte { e[0]++; return e }, func(c *cached.Counts) *atomic.Int64 { return &c.Version }},
 		{"nearly nothing", func([]byte, []byte) []byte { return []byte{1} }, func(c *cached.Counts) *atomic.Int64 { return &c.Form }},
+		{"far too long", func([]byte, []byte) []byte { return bytes.Repeat([]byte{1}, 1<<20) }, func(c *cached.Counts) *atomic.Int64 { return &c.Form }},
 		{"random bytes", func([]byte, []byte) []byte { return bytes.Repeat([]byte{1, 7}, 300) }, func(c *cached.Counts) *atomic.Int64 { return &c.Foreign }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -395,6 +396,43 @@ func TestClose(t *testing.T) {
 		r.begin(repo)
 		if shared.closed != 1 {
 			t.Errorf("the cache was closed %d times", shared.closed)
+		}
+	})
+}
+
+// full is a cache that answers reads, and takes no writes, as a Redis that throws nothing away.
+type full struct {
+	*mapCache
+	room atomic.Bool
+}
+
+func (f *full) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if !f.room.Load() {
+		return errors.New("OOM command not allowed when used memory > 'maxmemory'")
+	}
+	return f.mapCache.Set(ctx, key, value, ttl)
+}
+
+// TestFull: a cache that takes no writes is given up once, and not once every few seconds, until it takes one.
+func TestFull(t *testing.T) {
+	waited(t, func(t *testing.T) {
+		b, shared := newBucket(), &full{mapCache: newMapCache()}
+		r := b.replica(t, cached.Config{Shared: shared})
+		work := func() {
+			for range 60 {
+				r.raise(repo)
+				time.Sleep(time.Second)
+			}
+		}
+		work()
+		c := r.store.Counts()
+		if n := c.Opened.Load(); n != 1 || !c.GivenUp() {
+			t.Errorf("in a minute it was given up %d times", n)
+		}
+		shared.room.Store(true)
+		work()
+		if c.GivenUp() || c.Stored.Answered.Load() < 50 {
+			t.Errorf("it has room, and took %d writes", c.Stored.Answered.Load())
 		}
 	})
 }
