@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,5 +203,39 @@ func TestTooLarge(t *testing.T) {
 	}
 	if got, err := c.Get(t.Context(), []string{"large"}); err != nil || got[0] != nil {
 		t.Errorf("%d bytes, %v", len(got[0]), err)
+	}
+}
+
+// A table that is deleted while it is made is made again.
+func TestDeletedWhileMade(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "testtest")
+	var made, looks atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_, call, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		status := "CREATING"
+		switch {
+		case call == "CreateTable":
+			made.Add(1)
+			looks.Store(0)
+		case call != "DescribeTable":
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#UnknownOperationException"}`)
+			return
+		case looks.Add(1) == 2 && made.Load() == 2:
+			status = "ACTIVE"
+		case looks.Load() > 1 || made.Load() == 0:
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"Table":{"TableStatus":"`+status+`","KeySchema":[{"AttributeName":"Digest","KeyType":"HASH"}]}}`)
+	}))
+	t.Cleanup(s.Close)
+	_, l := open(t, Config{Endpoint: s.URL, Region: "us-east-2", Table: "MainTable"})
+	waitFor(t, func() bool { return strings.Contains(l.String(), "the shared cache answers") })
+	if made.Load() != 2 {
+		t.Errorf("it was made %d times", made.Load())
 	}
 }

@@ -59,18 +59,18 @@ func (c *Cache) open(ctx context.Context) (*table, error) {
 		return nil, err
 	}
 	t := &table{sdk: sdk}
-	made := false
+	var made time.Time // zero: it is not, or was seen since
 	for {
 		found, err := t.describe(ctx, c.cfg.Table)
 		var missing *types.ResourceNotFoundException
 		absent := errors.As(err, &missing)
 		switch {
-		case absent && !made:
+		case absent && made.IsZero():
 			if err := t.make(ctx, c.cfg.Table); err != nil {
 				return nil, err
 			}
-			made = true
-		case absent: // it may take a moment to be seen
+			made = time.Now()
+		case absent && time.Since(made) < adminLimit: // it may take a moment to be seen
 		case err != nil:
 			return nil, err
 		case found.TableStatus == types.TableStatusActive || found.TableStatus == types.TableStatusUpdating:
@@ -81,6 +81,8 @@ func (c *Cache) open(ctx context.Context) (*table, error) {
 				c.log.WarnContext(ctx, "items of the shared cache are not removed by themselves: turn the time to live on", "table", c.cfg.Table, "attribute", expiresName, "err", err)
 			}
 			return t, nil
+		default: // it is being made, or deleted: then it is to be made again
+			made = time.Time{}
 		}
 		if err := sleep(ctx, tableDelay); err != nil {
 			return nil, err
