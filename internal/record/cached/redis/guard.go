@@ -132,7 +132,12 @@ func (s *scanner) head(line []byte) error {
 		s.kind = kind
 	}
 	switch kind {
-	case '+', '-', ':', '_', '#', ',', '(':
+	case '_', '#': // the client takes as many bytes as they have, and what follows for another value
+		if kind == '_' && len(rest) != 0 || kind == '#' && len(rest) != 1 {
+			return fmt.Errorf("%w: a value of the type %q with %d bytes", errNonsense, kind, len(rest))
+		}
+		return s.end()
+	case '+', '-', ':', ',', '(':
 		return s.end()
 	case '$', '!', '=', '*', '~', '>', '%':
 	default:

@@ -42,6 +42,66 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
+// TestTwoInOne: a server that is one at first, and then gives two answers in what looks like one, does not end the process.
+func TestTwoInOne(t *testing.T) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	serve := func(conn net.Conn) {
+		defer func() { _ = conn.Close() }()
+		var answers strings.Builder
+		in := scanner{}
+		in.whole = func(_ byte, first []byte) error {
+			switch string(first) {
+			case "HELLO":
+				answers.WriteString("%2\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n")
+			case "CLUSTER":
+				answers.WriteString("-ERR This instance has cluster support disabled\r\n")
+			case "GET":
+				answers.WriteString("_xx+OK\r\n")
+			default:
+				answers.WriteString("+OK\r\n")
+			}
+			return nil
+		}
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil || in.scan(buf[:n]) != nil {
+				return
+			}
+			if _, err := conn.Write([]byte(answers.String())); err != nil {
+				return
+			}
+			answers.Reset()
+		}
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	c := open(t, Config{Addresses: []string{l.Addr().String()}})
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err := c.Set(t.Context(), "k", []byte("v"), time.Minute); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it is no server at all")
+		}
+	}
+	if value, err := c.Get(t.Context(), []string{"k"}); err == nil {
+		t.Errorf("it answers %q", value)
+	}
+}
+
 // What a stream is cut into changes nothing of what is seen in it.
 func TestScanner(t *testing.T) {
 	for stream, want := range map[string]string{
@@ -52,6 +112,10 @@ func TestScanner(t *testing.T) {
 		"*2\r\n:1\r\n":         "",
 		"!3\r\nERR\r\n@\r\n":   "!ERR wrong",
 		"*-2\r\n":              "wrong",
+		"#t\r\n#f\r\n":         "# #",
+		"_xx+OK\r\n":           "wrong",
+		"#txx+OK\r\n":          "wrong",
+		"#\r\n":                "wrong",
 		"+\n":                  "wrong",
 		"$99999999999\r\n":     "wrong",
 		"*60000\r\n*60000\r\n": "wrong",
