@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -57,7 +58,7 @@ func Do[T any](ctx context.Context, c *Calls, f func(context.Context) (T, error)
 		defer func() { <-c.slots }()
 		own, cancel := context.WithTimeout(c.base, c.limit)
 		defer cancel()
-		value, err := f(own)
+		value, err := caught(own, f)
 		results <- result{value, err}
 	}()
 	select {
@@ -66,6 +67,16 @@ func Do[T any](ctx context.Context, c *Calls, f func(context.Context) (T, error)
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
+}
+
+// caught calls f, and makes an error of a panic: it is a bug in a client, which is to end the call and not the process.
+func caught[T any](ctx context.Context, f func(context.Context) (T, error)) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f(ctx)
 }
 
 func (c *Calls) begin() error {

@@ -3,6 +3,7 @@ package outlive
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,17 @@ func TestOutlives(t *testing.T) {
 			t.Errorf("the next call: %d, %v", v, err)
 		}
 	})
+}
+
+// A panic ends a call, and not the process.
+func TestPanic(t *testing.T) {
+	c := New(t.Context(), time.Minute, 2)
+	defer c.Close()
+	for range 2 { // a place each time
+		if _, err := Do(t.Context(), c, func(context.Context) (int, error) { panic("a bug") }); err == nil || !strings.Contains(err.Error(), "a bug") {
+			t.Errorf("the call: %v", err)
+		}
+	}
 }
 
 // Close ends what is under way, and nothing begins after it.

@@ -137,7 +137,12 @@ func (s *scanner) head(line []byte) error {
 			return fmt.Errorf("%w: a value of the type %q with %d bytes", errNonsense, kind, len(rest))
 		}
 		return s.end()
-	case '+', '-', ':', ',', '(':
+	case '-': // the client looks for an address in these, and ends the process where there is none
+		if (bytes.HasPrefix(rest, []byte("MOVED")) || bytes.HasPrefix(rest, []byte("ASK"))) && bytes.Count(rest, []byte{' '}) < 2 {
+			return fmt.Errorf("%w: a redirection to nowhere", errNonsense)
+		}
+		return s.end()
+	case '+', ':', ',', '(':
 		return s.end()
 	case '$', '!', '=', '*', '~', '>', '%':
 	default:
@@ -183,6 +188,9 @@ func (s *scanner) end() error {
 		s.open = s.open[:last]
 	}
 	kind, first := s.kind, s.first
+	if kind == '!' && (bytes.HasPrefix(first, []byte("MOVED")) || bytes.HasPrefix(first, []byte("ASK"))) { // no server says it so
+		return fmt.Errorf("%w: a redirection to nowhere", errNonsense)
+	}
 	s.kind, s.items, s.first, s.named = 0, 0, s.first[:0], false
 	return s.whole(kind, first)
 }

@@ -42,8 +42,18 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// TestTwoInOne: a server that is one at first, and then gives two answers in what looks like one, does not end the process.
-func TestTwoInOne(t *testing.T) {
+// TestNonsenseLater: a server that is one at first, of its own or of a cluster, and then answers what ends the client, does not end the process.
+func TestNonsenseLater(t *testing.T) {
+	const cluster = "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n+127.0.0.1\r\n:PORT\r\n"
+	for _, answer := range []string{"_xx+OK\r\n", "#txx+OK\r\n", "-MOVED\r\n", "-ASK 1\r\n", "!5\r\nMOVED\r\n", "!3\r\nASK\r\n"} {
+		for _, topology := range []string{"-ERR This instance has cluster support disabled\r\n", cluster} {
+			nonsenseLater(t, topology, answer)
+		}
+	}
+}
+
+func nonsenseLater(t *testing.T, topology, answer string) {
+	t.Helper()
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,9 +69,10 @@ func TestTwoInOne(t *testing.T) {
 			case "HELLO":
 				answers.WriteString("%2\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n")
 			case "CLUSTER":
-				answers.WriteString("-ERR This instance has cluster support disabled\r\n")
+				_, port, _ := net.SplitHostPort(l.Addr().String())
+				answers.WriteString(strings.ReplaceAll(topology, "PORT", port))
 			case "GET":
-				answers.WriteString("_xx+OK\r\n")
+				answers.WriteString(answer)
 			default:
 				answers.WriteString("+OK\r\n")
 			}
@@ -98,7 +109,7 @@ func TestTwoInOne(t *testing.T) {
 		}
 	}
 	if value, err := c.Get(t.Context(), []string{"k"}); err == nil {
-		t.Errorf("it answers %q", value)
+		t.Errorf("%q is an answer: %q", answer, value)
 	}
 }
 
@@ -108,17 +119,21 @@ func TestScanner(t *testing.T) {
 		"+OK\r\n$3\r\na\r\n\r\n$-1\r\n:1\r\n":                        "+ $a\r\n $ :",
 		"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$9\r\nSUBSCRIBE\r\n":    "*GET *SUBSCRIBE",
 		"%1\r\n+a\r\n*2\r\n*-1\r\n*0\r\n>2\r\n+a\r\n$0\r\n\r\n_\r\n": "% > _",
-		"$1\r\nxyz":            "$x",
-		"*2\r\n:1\r\n":         "",
-		"!3\r\nERR\r\n@\r\n":   "!ERR wrong",
-		"*-2\r\n":              "wrong",
-		"#t\r\n#f\r\n":         "# #",
-		"_xx+OK\r\n":           "wrong",
-		"#txx+OK\r\n":          "wrong",
-		"#\r\n":                "wrong",
-		"+\n":                  "wrong",
-		"$99999999999\r\n":     "wrong",
-		"*60000\r\n*60000\r\n": "wrong",
+		"$1\r\nxyz":                "$x",
+		"*2\r\n:1\r\n":             "",
+		"!3\r\nERR\r\n@\r\n":       "!ERR wrong",
+		"*-2\r\n":                  "wrong",
+		"#t\r\n#f\r\n":             "# #",
+		"_xx+OK\r\n":               "wrong",
+		"#txx+OK\r\n":              "wrong",
+		"#\r\n":                    "wrong",
+		"-MOVED 1 h:2\r\n-ERR\r\n": "- -",
+		"-MOVED\r\n":               "wrong",
+		"-ASK 1\r\n":               "wrong",
+		"!5\r\nMOVED\r\n":          "wrong",
+		"+\n":                      "wrong",
+		"$99999999999\r\n":         "wrong",
+		"*60000\r\n*60000\r\n":     "wrong",
 		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n": "wrong",
 	} {
 		for size := 1; size <= len(stream); size++ {
