@@ -1,6 +1,8 @@
 package fsck_test
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -423,8 +425,13 @@ func TestEachBrokenThingIsFound(t *testing.T) {
 			if after := s.versions(); !slices.Equal(before, after) {
 				t.Fatal("a run without Repair wrote something")
 			}
-			segments := s.segmentCount()
+			segments, links := s.segmentCount(), s.links()
 			repaired := s.run(fsck.Config{Repair: true})
+			for key, was := range links {
+				if now := s.links()[key]; was.shows != "" && now.shows != was.shows && now.fence == was.fence {
+					t.Errorf("%s was changed from %s to %s, and the fence is where replicas that remember it have seen it", key, was.shows, now.shows)
+				}
+			}
 			for _, k := range row.want {
 				if repaired.Counts[k] == 0 {
 					t.Errorf("the repair did not find %s", k)
@@ -454,6 +461,31 @@ func (s *site) versions() (all []string) {
 			s.check(err)
 			all = append(all, string(entry.Key)+" "+string(entry.Version))
 		}
+	}
+	return all
+}
+
+// shown is what readers see of a link, "" when they see none, and the fence of its repository.
+type shown struct {
+	shows string
+	fence record.Version
+}
+
+func (s *site) links() map[record.Key]shown {
+	s.t.Helper()
+	all := map[record.Key]shown{}
+	for entry, err := range s.records.List(s.ctx(), format.PrefixLinks, "") {
+		s.check(err)
+		fence, err := s.records.Get(s.ctx(), format.FenceKey(format.UnescapeRepository(string(entry.Key[strings.LastIndexByte(string(entry.Key), '/')+1:]))))
+		if !errors.Is(err, record.ErrNotFound) {
+			s.check(err)
+		}
+		one := shown{fence: fence.Version}
+		link, err := format.Read[format.Link](s.ctx(), format.Store{Records: s.records, Ages: format.DefaultAges()}, entry.Key)
+		if err == nil && link.Present() { // else it is one of the broken things
+			one.shows = fmt.Sprint(link.Head.Size, link.Head.Segments)
+		}
+		all[entry.Key] = one
 	}
 	return all
 }
