@@ -8,8 +8,8 @@ import (
 	"holdfast/internal/record"
 )
 
-// FuzzOpen: whatever bytes a cache holds, opening them ends; and what opens was sealed here, for the key and as the kind that is asked for.
-func FuzzOpen(f *testing.F) {
+// FuzzEnvelope: whatever bytes a cache holds, opening them ends; and what opens was sealed here, for the key and as the kind that is asked for.
+func FuzzEnvelope(f *testing.F) {
 	s := sealer{[]byte("secret"), "store"}
 	value := sealed{fence{7, "nonce"}, record.Record{Value: []byte("value\n"), Stamp: record.Stamp{Version: "v", Modified: time.Unix(1_800_000_000, 5).UTC()}}}
 	good := s.seal(kindLink, "l/00/a/b", value)
