@@ -67,7 +67,7 @@ func (s *Reads) Open(ctx context.Context, id data.ID, offset, length int64) (io.
 // begin waits for the first answer.
 func (r *reader) begin() error {
 	for {
-		if r.alone != nil {
+		if r.alone != nil || r.pos == r.end { // it reads, or the object ends before
 			return nil
 		}
 		c, err := r.current()
@@ -173,13 +173,19 @@ func (r *reader) advance(n int64) {
 	r.pos += n
 }
 
-// current returns the chunk that the reader is in, or nil once it reads alone.
+// current returns the chunk that the reader is in, or nil once it reads alone, or was told that the object ends before.
 func (r *reader) current() (*chunk, error) {
 	s := r.reads
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.flock == nil {
 		s.join(r)
+		if object := r.flock.object; object != (Object{}) {
+			r.learn(object)
+		}
+	}
+	if r.pos == r.end {
+		return nil, nil //nolint:nilnil // there is nothing to read
 	}
 	index := r.pos / ChunkBytes
 	if c := r.chunk; c != nil && c.index == index {

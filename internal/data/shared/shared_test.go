@@ -270,6 +270,40 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// TestBeyondTheEnd has the object end before what is asked for begins: that is said at once, also while others read it.
+func TestBeyondTheEnd(t *testing.T) {
+	for _, size := range []int64{3 * mib, shared.ChunkBytes, 20 * mib} {
+		for _, offset := range []int64{size, size + 1, 3 * shared.ChunkBytes, 5*shared.ChunkBytes + 1} {
+			for _, read := range []bool{false, true} {
+				bubble(t, size, 128*mib, func(t *testing.T, reads *shared.Reads, s *store, _ *memory) {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					if read {
+						other, err := reads.Open(ctx, id, 0, 40*mib)
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer other.Close() //nolint:errcheck // nothing more is read
+					}
+					r, err := reads.Open(ctx, id, offset, 40*mib)
+					if err != nil {
+						t.Fatalf("from %d of %d: %v", offset, size, err)
+					}
+					if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+						t.Errorf("from %d of %d: %d bytes, %v", offset, size, n, err)
+					}
+					if err := r.Close(); err != nil {
+						t.Error(err)
+					}
+					if requests, _, _ := s.took(); requests > 2 {
+						t.Errorf("from %d of %d: %d requests", offset, size, requests)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestRanges reads what is no chunk: never more than was asked for.
 func TestRanges(t *testing.T) {
 	const size = 100*mib + 99

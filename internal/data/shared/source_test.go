@@ -57,6 +57,9 @@ func (s *store) OpenRange(ctx context.Context, _ data.ID, offset, length int64, 
 	s.mu.Unlock()
 	b := &body{store: s, ctx: ctx, request: request, offset: offset, at: offset, end: min(offset+length, int64(len(s.content))), object: shared.Object{Version: s.version, Size: int64(len(s.content))}}
 	b.short = b.end < offset+length
+	if offset >= int64(len(s.content)) || length == 0 { // S3 has no range of it, and does not say of what object
+		b.end, b.object = offset, shared.Object{}
+	}
 	if s.other != nil && s.other(request) {
 		b.object.Version = "another"
 	}
