@@ -5,9 +5,18 @@ import (
 	"fmt"
 	"log/slog"
 
+	"holdfast/internal/cluster"
 	"holdfast/internal/data"
 	"holdfast/internal/data/cached"
 )
+
+// as is what a process of a role opens of a store. A command pulls nothing, and the cache's directory is the replica's that runs beside it.
+func (s Storage) as(role cluster.Role) Storage {
+	if role != cluster.Replica {
+		s.BlobCache = BlobCache{}
+	}
+	return s
+}
 
 // openCache opens the store's cache, where the configuration has one; pulls is how clients read the segments without it. It returns the segments for all but
 // pulls: who collects and checks sees the store itself, and what is deleted leaves the cache. Errors: ErrRefused, for a directory that is another's.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/cluster"
 	"holdfast/internal/data"
 	datamem "holdfast/internal/data/mem"
 	recordmem "holdfast/internal/record/mem"
@@ -66,5 +67,23 @@ func TestBlobCache(t *testing.T) {
 	}
 	if _, err := (&store{cfg: cfg}).openCache(t.Context(), segments, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrRefused) {
 		t.Errorf("a second cache: %v", err)
+	}
+}
+
+// TestBlobCacheOfCommands: a command leaves the directory to the replica beside it.
+func TestBlobCacheOfCommands(t *testing.T) {
+	cfg := Storage{BlobCache: BlobCache{Dir: t.TempDir(), MaxBytes: 1 << 20}}
+	segments := datamem.New(datamem.Config{})
+	for _, role := range []cluster.Role{cluster.Replica, cluster.Command} {
+		under := &store{cfg: cfg.as(role)}
+		if _, err := under.openCache(t.Context(), segments, nil, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatalf("%s: %v", role, err)
+		}
+		for _, end := range under.closers {
+			t.Cleanup(func() { _ = end() })
+		}
+		if (under.cache != nil) != (role == cluster.Replica) {
+			t.Errorf("%s: cache %v", role, under.cache)
+		}
 	}
 }

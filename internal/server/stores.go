@@ -143,6 +143,7 @@ func openStores(ctx context.Context, cfg Config, member cluster.Config, budget *
 // openStore opens one store and joins those that write to it. Errors: ErrRefused for what an operator must change, record.ErrUnavailable
 // for a store that does not answer.
 func openStore(ctx context.Context, cfg Storage, member cluster.Config, budget *datas3.Budget, watchers stores.Observers, log *slog.Logger) (*store, error) {
+	cfg = cfg.as(member.Role)
 	s := &store{cfg: cfg}
 	s.watchers = append(slices.Clone(watchers), &s.calls)
 	var err error
