@@ -134,13 +134,17 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 	if whole {
 		b.l.served(b.digest, b.segments)
 	}
-	if file, ok := b.sendable(r, whole); ok {
+	file, sendable := b.sendable(r, whole)
+	switch {
+	case !whole && sendable:
 		return file, nil
-	}
-	if !whole {
+	case !whole:
 		return r, nil
 	}
 	v := &verifiedReader{ctx: ctx, bytes: b, r: r, rest: b.size, hash: b.digest.Algorithm().Hash()}
+	if sendable {
+		return &hashedReader{v, file}, nil
+	}
 	v.file, v.fingerprint = b.watched(r)
 	return v, nil
 }

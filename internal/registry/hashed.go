@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"io"
 
 	"holdfast/internal/data"
 	"holdfast/internal/oci"
@@ -31,6 +32,15 @@ func (b *localBytes) sendable(r *segmentReader, whole bool) (data.FileReader, bo
 	known, ok := b.l.hashed.Find(b.segments[0].ID)
 	return file, ok && known == hashedFile{b.digest, file.Fingerprint()}
 }
+
+// hashedReader is a whole blob that may leave as a file. Where it cannot, as over TLS, it is read here, and hashed as ever.
+type hashedReader struct {
+	*verifiedReader
+	sent data.FileReader
+}
+
+// WriteTo implements io.WriterTo: see data.FileReader.
+func (h *hashedReader) WriteTo(dst io.Writer) (int64, error) { return h.sent.WriteTo(dst) }
 
 // watched is the file that r is about to read whole, as it looks now: see hashedAll.
 func (b *localBytes) watched(r *segmentReader) (data.FileReader, string) {

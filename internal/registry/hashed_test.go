@@ -81,6 +81,43 @@ func TestHashedFiles(t *testing.T) {
 	}
 }
 
+// rotting has files that never look changed, whose bytes are damaged from some time on.
+type rotting struct {
+	data.Store
+	rotten bool
+}
+
+func (s *rotting) Open(ctx context.Context, id data.ID, offset, length int64) (io.ReadCloser, error) {
+	r, err := s.Store.Open(ctx, id, offset, length)
+	if err == nil && s.rotten {
+		r = flipped{r}
+	}
+	return unchanged{r}, err
+}
+
+type unchanged struct{ io.ReadCloser }
+
+func (unchanged) Fingerprint() string { return "as ever" }
+
+func (u unchanged) WriteTo(dst io.Writer) (int64, error) { return io.Copy(dst, u.ReadCloser) }
+
+// A whole blob that could leave as a file, and is read here, is hashed all the same.
+func TestHashedFilesThatAreRead(t *testing.T) {
+	s := newStores(t)
+	disk := &rotting{Store: s.segments}
+	l := s.open(s.records, disk)
+	d := s.push(l, "a", "a layer")
+	for _, file := range []bool{false, true} {
+		if got, now, err := asFile(t, l, d, 0); got != "a layer" || now != file || err != nil {
+			t.Fatalf("%q, as a file: %t, %v; want %t", got, now, err, file)
+		}
+	}
+	disk.rotten = true
+	if got, _, err := asFile(t, l, d, 0); err == nil || len(got) == len("a layer") {
+		t.Errorf("damaged bytes were served: %q, %v", got, err)
+	}
+}
+
 // copies reads through copies that are damaged, until nobody trusts them.
 type copies struct {
 	data.Store
