@@ -7,7 +7,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The exporter of traces brings gRPC, whose pages for net/trace would switch off the linker's dead-code removal.
 TAGS := grpcnotrace
-PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|image|kubernetes|memory|drills$$)")
+# Without the race detector: the simulation, in which one goroutine runs at a time, and what has a target of its own.
+PACKAGES = $$(go list ./... | grep -vE "/test/(conformance|clients/more|image|kubernetes|memory|drills$$|simulate$$)")
 
 .PHONY: help
 help: ## show this list
@@ -22,9 +23,10 @@ run: build ## build and serve on 127.0.0.1:8080 from ./holdfast-data, with no co
 	bin/holdfast serve
 
 .PHONY: test
-test: ## install what the tests need, then run all of them with the race detector, then the small fault drills, then each fuzz target for a second
+test: ## install what the tests need, then run all of them with the race detector, then the simulation, the small fault drills, and each fuzz target for a second
 	scripts/tools.sh test chart
 	CGO_ENABLED=1 go run ./test/cmd/withs3 -- go test -p 2 -race -shuffle=on -timeout 25m $(PACKAGES)
+	go test -count=1 -timeout 15m ./test/simulate
 	go test -count=1 -parallel 4 -timeout 15m ./test/drills
 	scripts/fuzz.sh 1s
 
