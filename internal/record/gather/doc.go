@@ -5,8 +5,9 @@
 // way, is not done here: the store may have answered it already, with a value that an acknowledged write has replaced since. Of each key, some
 // reads (Config.Reads) may be under way. A caller who comes while there are fewer makes its own at once, in its own goroutine: who is
 // alone notices nothing. A caller who comes while there are so many waits for the next read, with all others who do. It begins when
-// one of those under way ends; as these began at different times, that is soon. However many callers there are, the store is asked
-// about Reads times in the time that a read takes, and nobody waits much longer than for a read of its own.
+// one of those under way ends, or when they have waited for the share of a read's time by which reads are apart that are spread evenly: callers who were answered
+// together ask again together. However many callers there are, the store is asked about twice Reads times in the time that a read takes, and nobody waits much
+// longer than for a read of its own.
 //
 // Why that is linearizable: record.Store is, per key, so a read takes effect at one instant between its begin and its end. Let a caller call at
 // c and return at r, and be given the result of a read that began at b and ended at e. It joined the read before that began, so c < b; it

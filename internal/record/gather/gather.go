@@ -2,9 +2,11 @@ package gather
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/record"
@@ -19,8 +21,8 @@ const (
 type Config struct {
 	// Reads is how many reads of one key are under way before callers are gathered; 0: 4.
 	Reads int
-	// Patience is how long callers wait for one of those to end; then the next read begins beside them, so that connections that are dead
-	// or slow hold nobody up who comes later; 0: 100 ms.
+	// Patience is how long callers wait at most for one of those to end; then the next read begins beside them, so that connections that are dead
+	// or slow hold nobody up who comes later; 0: 100 ms. They wait less where reads take less: see Store.wait.
 	Patience time.Duration
 }
 
@@ -28,6 +30,8 @@ type Config struct {
 type Store struct {
 	record.Store
 	cfg Config
+
+	took atomic.Int64 // nanoseconds that a read takes, about; 0: none has ended
 
 	mu   sync.Mutex
 	keys map[record.Key]reads // with a read under way
@@ -75,7 +79,7 @@ func (s *Store) Get(ctx context.Context, key record.Key) (record.Record, error) 
 		s.keys[key] = of
 		s.mu.Unlock()
 		defer s.ended(key)
-		return s.Store.Get(ctx, key)
+		return s.timed(ctx, key)
 	}
 	if err := ctx.Err(); err != nil {
 		s.mu.Unlock()
@@ -84,7 +88,7 @@ func (s *Store) Get(ctx context.Context, key record.Key) (record.Record, error) 
 	r := of.next
 	if r == nil {
 		r = &read{key: key, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
-		r.hurry = time.AfterFunc(s.cfg.Patience, func() { s.overdue(r) })
+		r.hurry = time.AfterFunc(s.wait(of.running), func() { s.overdue(r) })
 		of.next = r
 		s.keys[key] = of
 	}
@@ -97,6 +101,27 @@ func (s *Store) Get(ctx context.Context, key record.Key) (record.Record, error) 
 		s.leave(r)
 		return record.Record{}, fmt.Errorf("gather: get %s: %w", key, ctx.Err())
 	}
+}
+
+// timed is a read of the store below, whose time counts when it brought an answer.
+func (s *Store) timed(ctx context.Context, key record.Key) (record.Record, error) {
+	began := time.Now()
+	rec, err := s.Store.Get(ctx, key)
+	if err == nil || errors.Is(err, record.ErrNotFound) {
+		took := s.took.Load()
+		s.took.Store(took + (int64(time.Since(began))-took)/8) // who is overtaken here is not missed
+	}
+	return rec, err
+}
+
+// wait is how long callers wait for a read of others to end: the share of a read's time by which the reads of a key are apart when they are spread evenly. Callers who were
+// answered together come back together; were they to wait for an end, it would be one of reads that have just begun. Where many are under way already the store has become
+// slow, and it is Patience.
+func (s *Store) wait(running int) time.Duration {
+	if took := time.Duration(s.took.Load()); took > 0 && running < 4*s.cfg.Reads {
+		return min(took/time.Duration(s.cfg.Reads), s.cfg.Patience)
+	}
+	return s.cfg.Patience
 }
 
 // leave takes a caller away from a read, which is ended, or never begins, without any.
@@ -165,7 +190,7 @@ func (s *Store) run(r *read) {
 			r.err = fmt.Errorf("gather: get %s: panic: %v\n%s", r.key, p, debug.Stack())
 		}
 	}()
-	rec, err := s.Store.Get(r.ctx, r.key)
+	rec, err := s.timed(r.ctx, r.key)
 	rec.Value = rec.Value[:len(rec.Value):len(rec.Value)] // who appends to it does not write into another caller's
 	r.rec, r.err = rec, err
 }
