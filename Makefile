@@ -144,11 +144,11 @@ bench-go: ## the Go benchmarks, COUNT (10) times each, by benchstat against benc
 	scripts/bench-go.sh $(or $(COUNT),10) $(BASE)
 
 .PHONY: abuse
-abuse: build ## attacks and bad input, by their numbers, against three replicas over S3 behind HAProxy: passed, FAILED; three minutes
+abuse: build ## attacks and bad input, by their numbers, against three replicas over S3 behind HAProxy: passed, FAILED; three minutes; ROUNDS=1000 of row A69
 	scripts/tools.sh cluster
 	@# The test's own program: go test shows nothing of what passes.
 	go test -p 2 -c -o bin/abuse.test ./test/abuse
-	cd test/abuse && HOLDFAST_ABUSE=1 HOLDFAST_TEST_BINARY=$(CURDIR)/bin/holdfast $(CURDIR)/bin/abuse.test -test.timeout 15m
+	cd test/abuse && HOLDFAST_ABUSE=1 HOLDFAST_ABUSE_ROUNDS=$(ROUNDS) HOLDFAST_TEST_BINARY=$(CURDIR)/bin/holdfast $(CURDIR)/bin/abuse.test -test.timeout 15m
 
 .PHONY: packages
 packages: ## deb and rpm for amd64 and arm64 in bin/packages; the same commit gives the same bytes

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -226,6 +227,13 @@ func raceRows() []row {
 			rounds := 3
 			if a.full {
 				rounds = 25
+			}
+			if text := os.Getenv("HOLDFAST_ABUSE_ROUNDS"); text != "" {
+				n, err := strconv.Atoi(text)
+				if err != nil {
+					a.Fatalf("HOLDFAST_ABUSE_ROUNDS: %v", err)
+				}
+				rounds = n
 			}
 			for round := range rounds {
 				var (
