@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"flag"
 	"fmt"
@@ -97,7 +98,11 @@ func run() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 
 	made := &report.Report{Machine: report.ThisMachine(), Date: time.Now(), Versions: map[string]string{}, Options: map[string]string{}}
-	flag.Visit(func(f *flag.Flag) { made.Options[f.Name] = f.Value.String() })
+	flag.Visit(func(f *flag.Flag) {
+		if !slices.Contains([]string{"binary", "source", "dir", "out", "report"}, f.Name) { // a machine's own paths
+			made.Options[f.Name] = f.Value.String()
+		}
+	})
 
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "holdfast-bench-"); err != nil {
@@ -116,7 +121,7 @@ func run() (err error) {
 		return err
 	}
 	for kind, path := range binaries {
-		made.Versions[string(kind)] = path
+		made.Versions[string(kind)] = version(path)
 	}
 	place, err := site.New(o.dir, binaries)
 	if err != nil {
@@ -202,4 +207,13 @@ func build(ctx context.Context, source, dir string) (string, error) {
 		return "", fmt.Errorf("bench: build holdfast: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
 	return file, nil
+}
+
+// version is what a program says of itself, without being run: its module and version, or the name of its file.
+func version(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return filepath.Base(path)
+	}
+	return info.Main.Path + " " + info.Main.Version
 }
