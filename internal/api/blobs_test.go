@@ -129,7 +129,7 @@ func (s *signing) PresignedURL(_ context.Context, _ data.ID, ttl time.Duration) 
 
 func TestRedirects(t *testing.T) {
 	store := &signing{}
-	o := options{registry: registry.Config{Redirect: true}, segments: func(s data.Store) data.Store { store.Store = s; return store }}
+	o := options{registry: registry.Config{Redirects: func(context.Context, int64) bool { return true }}, segments: func(s data.Store) data.Store { store.Store = s; return store }}
 	run(t, o, []exchange{
 		{name: "a whole blob is read from its URL", do: "GET " + app + "/blobs/" + layerDigest, status: 307, heads: []string{"Location: https://store.example/signed", "Cache-Control: no-store"}},
 		{name: "a range is not", do: "GET " + app + "/blobs/" + layerDigest, header: []string{"Range: bytes=0-5"}, status: 206, heads: []string{"!Location"}, text: exactly("<html>")},

@@ -72,7 +72,7 @@ func open(t *testing.T, o options) *site {
 	if o.segments != nil {
 		segments = o.segments(segments)
 	}
-	s := &site{T: t, log: &bytes.Buffer{}, redirect: o.registry.Redirect}
+	s := &site{T: t, log: &bytes.Buffer{}, redirect: o.registry.Redirects != nil}
 	log := slog.New(request.Logs(slog.NewTextHandler(s.log, nil)))
 	local, err := registry.New(t.Context(), records, segments, o.registry, slog.New(slog.DiscardHandler))
 	if err != nil {

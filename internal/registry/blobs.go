@@ -96,7 +96,7 @@ type localBytes struct {
 	begun    *early // nil when nobody began to read it
 }
 
-// URL implements BlobBytes for blobs of one segment, where Config.Redirects, or Config.Redirect, asks for it.
+// URL implements BlobBytes for blobs of one segment, where Config.Redirects asks for it.
 func (b *localBytes) URL(ctx context.Context, ttl time.Duration) (string, error) {
 	if len(b.segments) != 1 || !b.l.urls(ctx, b.size) {
 		return "", nil

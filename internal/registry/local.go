@@ -18,8 +18,7 @@ import (
 type Config struct {
 	Ages         Ages  // zero: format.DefaultAges
 	MaxBlobBytes int64 // 0: no limit
-	Redirect     bool  // blobs have URLs, where the store gives them
-	// Redirects says in place of Redirect, for each request by its context, whether a blob of so many bytes has a URL. nil: Redirect says it for all.
+	// Redirects says for each request, by its context, whether a blob of so many bytes has a URL, where the store gives them. nil: none has.
 	Redirects    func(ctx context.Context, bytes int64) bool
 	OpenEarly    bool // small blobs that were served lately are opened while their links are read: for a store whose answers take time
 	MaxNameBytes int  // longest repository name that the store can hold; 0: the spec's 255
@@ -76,7 +75,7 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	}
 	l := &Local{records: records, format: format.Store{Records: records, Ages: cfg.Ages, Scales: cfg.Scales}, data: segments, log: log, ages: cfg.Ages, urls: cfg.Redirects, maxName: cfg.MaxNameBytes}
 	if l.urls == nil {
-		l.urls = func(context.Context, int64) bool { return cfg.Redirect }
+		l.urls = func(context.Context, int64) bool { return false }
 	}
 	if l.pulls = cfg.Pulls; l.pulls == nil {
 		l.pulls = segments

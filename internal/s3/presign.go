@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -42,12 +43,11 @@ const (
 
 // urlForm is what all URLs of a bucket have alike.
 type urlForm struct {
-	foreign bool        // not signed as we do: the SDK makes all
-	origin  string      // scheme and host
-	host    string      // as it is signed: without a port that is the scheme's own
-	path    string      // escaped, up to the key
-	query   [][2]string // in the order of the names, names and values escaped; "" where the value differs
-	scope   string      // /region/service/aws4_request
+	origin string      // scheme and host
+	host   string      // as it is signed: without a port that is the scheme's own
+	path   string      // escaped, up to the key
+	query  [][2]string // in the order of the names, names and values escaped; "" where the value differs
+	scope  string      // /region/service/aws4_request
 }
 
 // signingKey is a key derived for a day.
@@ -66,9 +66,6 @@ func (p *presigner) url(ctx context.Context, bucket, key string, ttl time.Durati
 		}
 		p.form.Store(form)
 	}
-	if form.foreign {
-		return p.bySDK(ctx, bucket, key, ttl)
-	}
 	who, err := p.credentials.Retrieve(ctx)
 	if err != nil {
 		return "", fmt.Errorf("s3: presign: %w", err)
@@ -85,7 +82,10 @@ func (p *presigner) bySDK(ctx context.Context, bucket, key string, ttl time.Dura
 	return req.URL, nil
 }
 
-// learn asks the SDK for a URL and takes it apart.
+// errForm: buckets whose URLs are not signed with SigV4 are refused when the client is made.
+var errForm = errors.New("s3: presign: the SDK signs the bucket's URLs in a way that is not known here")
+
+// learn asks the SDK for a URL and takes it apart. Errors: errForm.
 func (p *presigner) learn(ctx context.Context, bucket string) (*urlForm, error) {
 	const key = "k"
 	text, err := p.bySDK(ctx, bucket, key, time.Minute)
@@ -100,7 +100,7 @@ func (p *presigner) learn(ctx context.Context, bucket string) (*urlForm, error) 
 	path, found := strings.CutSuffix(u.EscapedPath(), "/"+key)
 	who := strings.Split(q.Get(queryCredential), "/") // the access key, in which there may be slashes, day, region, service, aws4_request
 	if q.Get(queryAlgorithm) != algorithm || q.Get("X-Amz-SignedHeaders") != "host" || !found || len(who) < 5 {
-		return &urlForm{foreign: true}, nil
+		return nil, errForm
 	}
 	form := &urlForm{origin: u.Scheme + "://" + u.Host, host: u.Host, path: path + "/", scope: "/" + strings.Join(who[len(who)-3:], "/")}
 	if port := u.Port(); u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
@@ -109,8 +109,8 @@ func (p *presigner) learn(ctx context.Context, bucket string) (*urlForm, error) 
 	q.Del(querySignature)
 	q.Set(queryToken, "")
 	for name, values := range q {
-		if len(values) != 1 || strings.HasPrefix(name, "X-Amz-S3session") {
-			return &urlForm{foreign: true}, nil
+		if len(values) != 1 {
+			return nil, errForm
 		}
 		value := escapeURL(values[0], false)
 		switch name {
