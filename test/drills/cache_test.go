@@ -159,7 +159,7 @@ func TestD26Wiped(t *testing.T) {
 func TestD27Gone(t *testing.T) {
 	caches(t, func(t *testing.T, kind string) {
 		size := sizeOf(t)
-		hold := pick(size, 4*time.Second, time.Minute)
+		hold, long := pick(size, 4*time.Second, time.Minute), pick(size, 4*time.Second, 5*time.Minute)
 		t.Run("Killed", func(t *testing.T) {
 			withCache(t, kind, drill{
 				id: "D27-killed-" + kind, hold: hold, load: busy,
@@ -169,7 +169,7 @@ func TestD27Gone(t *testing.T) {
 		})
 		t.Run("Frozen", func(t *testing.T) {
 			withCache(t, kind, drill{
-				id: "D27-frozen-" + kind, hold: hold, load: busy,
+				id: "D27-frozen-" + kind, hold: long, load: busy,
 				inject: func(r *run) { r.must(r.cluster.SignalCache(syscall.SIGSTOP)) },
 				heal:   func(r *run) { r.must(r.cluster.SignalCache(syscall.SIGCONT)) },
 			}, nil)
@@ -177,7 +177,7 @@ func TestD27Gone(t *testing.T) {
 		t.Run("Slow", func(t *testing.T) { // and then again as it was
 			var relay *cache.Relay
 			withCacheBehind(t, kind, &relay, drill{
-				id: "D27-slow-" + kind, hold: hold, load: busy,
+				id: "D27-slow-" + kind, hold: long, load: busy,
 				inject: func(*run) { relay.Delay(5 * time.Second) },
 				heal:   func(*run) { relay.Delay(0) },
 			})
