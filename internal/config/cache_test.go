@@ -104,6 +104,7 @@ func TestCacheWarnings(t *testing.T) {
 		withCache(`name: redis, url: "rediss://h?skip_verify"`, ""):  {"takes any certificate of Redis"},
 		withCache(`name: redis, addr: [h, i], db: 3`, ""):            {"storage.cacheDriver.db: is not used: a cluster has one database"},
 		withCache(`name: redis, addr: [h]`, "remoteCache: false"):    {"storage.cacheDriver: is not used: remoteCache is false"},
+		withCache(`name: redis, addr: [h]`, "cacheMemory: 0"):        {"storage.cacheDriver: is not used: cacheMemory is 0"},
 		withCache(`name: redis, addr: [h]`, "remoteCache: true"):     nil,
 		withCache(`name: redis, addr: [h]`, "dedupe: false"):         {"storage.dedupe: deduplication is always on"},
 		"storage: {rootDirectory: /d, cacheDriver: {name: redis}}\n": {"storage.cacheDriver: says no address", "storage.cacheDriver: is not used: nobody shares a local store"},

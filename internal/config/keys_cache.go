@@ -77,7 +77,7 @@ func cacheKeys() []key {
 	keys := []key{
 		{path: "remoteCache", kind: parseBool, into: func(t *target) any { return &t.store.Cache.Remote }},
 		{path: "cacheBudget", kind: parseCacheBudget, into: func(t *target) any { return &t.store.Cache.Budget }},
-		{path: "cacheMemory", kind: size(16<<10, 1<<40, false), into: func(t *target) any { return &t.store.Cache.Memory }},
+		{path: "cacheMemory", kind: size(16<<10, 1<<40, true), into: func(t *target) any { return &t.store.Cache.Memory }},
 		{path: "cacheDriver|dynamodb", into: driver},
 		{path: "cacheDriver|dynamodb.name", kind: parseText, state: silent},
 		{path: "cacheDriver|dynamodb.endpoint", kind: parseEndpoint, into: func(t *target) any { return &t.store.Cache.Dynamo.Endpoint }},
@@ -216,6 +216,8 @@ func (w *walker) cache(s *Store, path string) {
 		w.warn(path, "is not used: nobody shares a local store, and it needs no cache")
 	case c.Remote != nil && !*c.Remote:
 		w.warn(path, "is not used: remoteCache is false")
+	case c.Memory == 0:
+		w.warn(path, "is not used: cacheMemory is 0")
 	default:
 		return
 	}

@@ -62,7 +62,7 @@ func meanings() [][2]string {
 		{"storage.cacheDriver|dynamodb.tableName", "what `cacheTablename` was called in zot 1.4"},
 		{"storage.remoteCache", "false: `cacheDriver` is not used; where it is not said, it is used where it is there"},
 		{"storage.cacheBudget", "how long a request waits for the shared cache, 1 ms to 1 s; then it goes on without it"},
-		{"storage.cacheMemory", "the memory of a replica in which it remembers what cannot be stale, at least 16 KiB; S3 only"},
+		{"storage.cacheMemory", "the memory of a replica in which it remembers what cannot be stale, at least 16 KiB; 0: it remembers no links, and shares none; S3 only"},
 		{"storage.gc", "useless data is collected; where the file does not say: yes, but not below subPaths"},
 		{"storage.gcDelay", "how long what has just become useless is kept, at least 1 h. The same at every replica of a store"},
 		{"storage.gcInterval", "from the end of a pass of the collector to the next; 0: one pass after the start"},

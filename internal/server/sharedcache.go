@@ -17,7 +17,7 @@ type Cache struct {
 	Redis    *redis.Config
 	DynamoDB *dynamodb.Config
 	Budget   time.Duration // how long a request waits for the shared cache, at most; 0: cached.DefaultBudget
-	Memory   int64         // bytes, about; 0: cached's default
+	Memory   int64         // bytes, about; 0: cached's default; less: nothing is remembered, nor shared
 }
 
 // open returns the cache that replicas share, or nil where there is none. It connects in the background: what is wrong with the server is a warning.
@@ -42,6 +42,9 @@ func (c Cache) open(ctx context.Context, log *slog.Logger) (cached.Cache, error)
 
 func cacheFrom(c config.Cache) Cache {
 	out := Cache{Budget: c.Budget, Memory: c.Memory}
+	if c.Memory == 0 { // it was said: the default is another
+		out.Memory = -1
+	}
 	switch c.Driver {
 	case config.CacheRedis:
 		r := c.Redis

@@ -247,11 +247,14 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 		log.WarnContext(ctx, "the store's self-test warns", "bucket", client.Bucket(), "warning", warning)
 	}
 	log.InfoContext(ctx, "the store passed its self-test", "bucket", client.Bucket(), "endpoint", client.Endpoint(), "tier", result.Tier, "earlier", result.Cached)
-	shared, err := cfg.Cache.open(ctx, log)
-	if err != nil {
-		return nil, err
+	s.records = gather.New(records3.New(client, ""), gather.Config{})
+	if cfg.Cache.Memory >= 0 {
+		shared, err := cfg.Cache.open(ctx, log)
+		if err != nil {
+			return nil, err
+		}
+		s.remember(ctx, s.records, recordcached.Config{Shared: shared, Budget: cfg.Cache.Budget, MaxMemory: cfg.Cache.Memory}, log)
 	}
-	s.remember(ctx, gather.New(records3.New(client, ""), gather.Config{}), recordcached.Config{Shared: shared, Budget: cfg.Cache.Budget, MaxMemory: cfg.Cache.Memory}, log)
 	segments := datas3.New(client, "", budget)
 	return s.openCache(ctx, segments, segments.Clients(), log)
 }
