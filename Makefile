@@ -138,6 +138,12 @@ bench-peers: build ## the same beside distribution, and zot by ZOT=path of its b
 	go build -p 2 -o bin/bench ./bench
 	ZOT=$(ZOT) bin/bench -binary bin/holdfast -peers $(if $(ONLY),-only '$(ONLY)') $(BENCH)
 
+.PHONY: bench-caches
+bench-caches: build ## what remembering is worth: no cache, memory, Redis, DynamoDB, cold and warm; bench-out/caches.md; 8 minutes
+	scripts/tools.sh bench cache
+	go build -p 2 -o bin/bench ./bench
+	bin/bench -binary bin/holdfast -set caches -time 1500ms $(if $(ONLY),-only '$(ONLY)') $(BENCH)
+
 .PHONY: bench-go
 bench-go: ## the Go benchmarks, COUNT (10) times each, by benchstat against bench-out/go-base.txt, which the first run or BASE=1 writes
 	scripts/tools.sh bench benchstat

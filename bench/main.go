@@ -45,7 +45,7 @@ type options struct {
 func parse() (o options) {
 	flag.StringVar(&o.binary, "binary", "", "holdfast `program`; empty: built from -source")
 	flag.StringVar(&o.source, "source", ".", "`folder` of the source that is built")
-	flag.StringVar(&o.set, "set", "table", "which rows: table, more, scaling (one replica and three), all")
+	flag.StringVar(&o.set, "set", "table", "which rows: table, more, scaling (one replica and three), all of these; caches (nothing remembered, own memory, Redis, DynamoDB)")
 	flag.StringVar(&o.only, "only", "", "only rows whose whole names match this regular `expression`")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for all that the servers write; empty: a temporary one")
 	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt and plots")
@@ -98,6 +98,9 @@ func run() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 
 	made := &report.Report{Machine: report.ThisMachine(), Date: time.Now(), Versions: map[string]string{}, Options: map[string]string{}}
+	if o.set == "caches" {
+		made.Name = o.set
+	}
 	flag.Visit(func(f *flag.Flag) {
 		if !slices.Contains([]string{"binary", "source", "dir", "out", "report"}, f.Name) { // a machine's own paths
 			made.Options[f.Name] = f.Value.String()
@@ -173,8 +176,10 @@ func choose(o options) (chosen []rows.Row, err error) {
 		all = rows.Scaling(size)
 	case "all":
 		all = slices.Concat(all, rows.More(size), rows.Scaling(size))
+	case "caches":
+		all = rows.Caches(size)
 	default:
-		return nil, fmt.Errorf("bench: -set %s: want table, more, scaling or all", o.set)
+		return nil, fmt.Errorf("bench: -set %s: want table, more, scaling, all or caches", o.set)
 	}
 	if o.only == "" {
 		return all, nil

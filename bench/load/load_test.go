@@ -93,3 +93,19 @@ func TestNext(t *testing.T) {
 		}
 	}
 }
+
+// TestTimes: each client does it so often, also where it fails.
+func TestTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := Times(t.Context(), 2, 3, Plain(func(_ context.Context, client int) error {
+			time.Sleep(time.Millisecond)
+			if client == 0 {
+				return errors.New("no")
+			}
+			return nil
+		}))
+		if len(r.Took) != 3 || r.Errors != 3 || r.Err == nil {
+			t.Errorf("%+v", r)
+		}
+	})
+}

@@ -27,6 +27,16 @@ type Result struct {
 // Run has n clients do op again and again until span has passed, or once each when span is 0; what has begun then is done to its end, and
 // counts. A client waits a little after an error, so that what fails at once does not look fast.
 func Run(ctx context.Context, n int, span time.Duration, op Operation) Result {
+	return run(ctx, n, op, func(_ int, busy time.Duration) bool { return busy >= span })
+}
+
+// Times is Run, but each client does op so often, at least once.
+func Times(ctx context.Context, n, times int, op Operation) Result {
+	return run(ctx, n, op, func(done int, _ time.Duration) bool { return done >= times })
+}
+
+// run has n clients do op until enough says so of what one of them has done, errors included, and how long it was busy.
+func run(ctx context.Context, n int, op Operation, enough func(done int, busy time.Duration) bool) Result {
 	var (
 		mu     sync.Mutex
 		all    Result
@@ -65,7 +75,7 @@ func Run(ctx context.Context, n int, span time.Duration, op Operation) Result {
 				default:
 					one.Took = append(one.Took, took)
 				}
-				if time.Since(began) >= span || ctx.Err() != nil {
+				if enough(len(one.Took)+one.Errors, time.Since(began)) || ctx.Err() != nil {
 					break
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"holdfast/bench/load"
 	"holdfast/bench/proxy"
 	"holdfast/bench/rows"
+	"holdfast/bench/site"
 )
 
 // Line is what one subject did in one row.
@@ -14,6 +15,7 @@ type Line struct {
 	Row     string `json:"row"`
 	Title   string `json:"title"`
 	Subject string `json:"subject"`
+	State   string `json:"state,omitempty"` // cold or warm, where the row is of one
 	Clients int    `json:"clients"`
 	Latency string `json:"latency,omitempty"` // added to each S3 request
 
@@ -37,6 +39,12 @@ type Line struct {
 	Down     float64 `json:"s3_bytes_down,omitempty"` // an operation
 	// Downloaded is what was read from the store in a round in the size of what one operation moves.
 	Downloaded float64 `json:"s3_downloaded,omitempty"`
+
+	// Of a subject with a cache that replicas share, an operation.
+	Asked float64 `json:"shared_asked,omitempty"` // reads, for which the operation waits
+	Given float64 `json:"shared_given,omitempty"` // writes, for which nobody waits
+	Late  float64 `json:"shared_late,omitempty"`  // of both, that were not answered in time, failed, or were not made
+	Found float64 `json:"shared_found,omitempty"` // reads that found what was of use
 }
 
 // Kinds are requests by the name of their kind.
@@ -66,6 +74,7 @@ type round struct {
 	own    time.Duration // that the benchmark itself took
 	peak   int64
 	counts proxy.Counts
+	shared site.SharedCalls
 }
 
 // fill computes the line from its rounds.
@@ -73,6 +82,7 @@ func (l *Line) fill(row rows.Row, all []round) {
 	var took []time.Duration
 	var cpu, down []float64
 	var requests proxy.Counts
+	var shared site.SharedCalls
 	for _, r := range all {
 		n := float64(len(r.result.Took))
 		took = append(took, r.result.Took...)
@@ -83,6 +93,7 @@ func (l *Line) fill(row rows.Row, all []round) {
 		l.Rates = append(l.Rates, r.result.Rate)
 		l.Peak = max(l.Peak, float64(r.peak)/(1<<20))
 		requests = requests.Plus(r.counts)
+		shared = shared.Plus(r.shared)
 		if n > 0 {
 			cpu = append(cpu, r.cpu.Seconds()*1e3/n)
 		}
@@ -106,6 +117,7 @@ func (l *Line) fill(row rows.Row, all []round) {
 	n := float64(l.Operations)
 	l.Requests = float64(requests.Total()) / n
 	l.Up, l.Down = float64(requests.Up)/n, float64(requests.Down)/n
+	l.Asked, l.Given, l.Late, l.Found = shared.Asked/n, shared.Given/n, shared.Late/n, shared.Found/n
 	l.Kinds = Kinds{}
 	for kind, count := range requests.ByName() {
 		l.Kinds[kind] = float64(count) / n

@@ -56,6 +56,8 @@ func TestBench(t *testing.T) {
 		{name: "storm, holdfast"},
 		{name: "three, holdfast"},
 		{name: "three, holdfast, three"},
+		{name: "remembered-cold, holdfast, none"},
+		{name: "remembered-cold, holdfast, redis"},
 	} {
 		l := lines[one.name]
 		if l.Operations == 0 || l.Rate <= 0 || l.P50 <= 0 || l.P999 < l.P50 {
@@ -68,7 +70,7 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s: %.2f requests to the store", one.name, l.Requests)
 		}
 	}
-	if len(lines) != 8 {
+	if len(lines) != 10 {
 		t.Errorf("%d lines", len(lines))
 	}
 	if l := lines["manifest-get, s3"]; l.Requests != 1 || l.Kinds["get"] != 1 {
@@ -79,6 +81,13 @@ func TestBench(t *testing.T) {
 	}
 	if l := lines["three, holdfast"]; l.Latency != "2ms" || l.Up < 2<<10 {
 		t.Errorf("a push: latency %s, %.0f bytes to the store", l.Latency, l.Up)
+	}
+	none, redis := lines["remembered-cold, holdfast, none"], lines["remembered-cold, holdfast, redis"]
+	if none.Operations != 2 || none.Asked+none.Late > 0 || redis.Operations != 2 || redis.Asked+redis.Late == 0 {
+		t.Errorf("reads of the shared cache: by who has none %+v; by who has one %+v", none, redis)
+	}
+	if redis.Found > 0 && redis.Requests >= none.Requests {
+		t.Errorf("%.1f requests with what others remember, %.1f without", redis.Requests, none.Requests)
 	}
 	all.Verdicts = report.Judge(all.Lines, rows.Bars())
 	if err := all.Write(filepath.Join(dir, "out")); err != nil {

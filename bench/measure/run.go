@@ -63,7 +63,7 @@ func (r *Runner) Row(ctx context.Context, row rows.Row) ([]Line, error) {
 	}
 	var lines []Line
 	for _, p := range pairs {
-		line := Line{Row: row.Name, Title: row.Title, Subject: p.setup.Name, Clients: row.Clients}
+		line := Line{Row: row.Name, Title: row.Title, Subject: p.setup.Name, State: row.State, Clients: row.Clients}
 		if !row.Local {
 			line.Latency = r.latency(row).String()
 		}
@@ -86,6 +86,9 @@ func (r *Runner) latency(row rows.Row) time.Duration {
 
 // setups are the row's subjects.
 func (r *Runner) setups(row rows.Row) (all []site.Setup) {
+	if len(row.Instead) > 0 {
+		return row.Instead
+	}
 	all = append(all, site.Setup{Kind: site.Holdfast, Name: string(site.Holdfast), Local: row.Local})
 	for _, v := range row.Variants {
 		v.Local = row.Local
@@ -177,6 +180,23 @@ func (r *Runner) start(ctx context.Context, row rows.Row, p *pair) error {
 	return nil
 }
 
+// quiet waits until the subject has asked the store nothing for 0.3 s, or for 3 s at most: a replica asks something about once a second for good.
+func quiet(ctx context.Context, t *rows.Target) {
+	began, last := time.Now(), time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for before := t.Counts().Total(); time.Since(last) < 300*time.Millisecond && time.Since(began) < 3*time.Second; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := t.Counts().Total(); now != before {
+			before, last = now, time.Now()
+		}
+	}
+}
+
 // round prepares what is to be prepared for each round, and measures.
 func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, err error) {
 	t := p.target
@@ -186,9 +206,13 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 		}
 	}
 	if row.Cold {
+		t.Client.Close() // a server that ends waits five seconds for a connection on which nothing was asked yet
 		if _, err := t.Restart(ctx); err != nil {
 			return round{}, err
 		}
+	}
+	if row.Quiet {
+		quiet(ctx, t)
 	}
 	if t.Proxy != nil {
 		t.Proxy.SetLatency(r.latency(row))
@@ -210,8 +234,16 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 	if row.Once {
 		span = 0
 	}
+	shared, err := t.SharedCalls(ctx)
+	if err != nil {
+		return round{}, err
+	}
 	own := ownCPU()
-	one.result = load.Run(ctx, row.Clients, span, p.op)
+	if row.Times > 0 {
+		one.result = load.Times(ctx, row.Clients, row.Times, p.op)
+	} else {
+		one.result = load.Run(ctx, row.Clients, span, p.op)
+	}
 	one.own = ownCPU() - own
 	after, err := t.Usage()
 	if err != nil {
@@ -222,5 +254,7 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 		one.cpu = after.CPU
 	}
 	one.counts = t.Counts().Since(counts)
-	return one, nil
+	calls, err := t.SharedCalls(ctx)
+	one.shared = calls.Since(shared)
+	return one, err
 }

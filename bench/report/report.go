@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 // Report is a run.
 type Report struct {
+	Name     string            `json:"-"` // of its files; empty: results
 	Machine  Machine           `json:"machine"`
 	Date     time.Time         `json:"date"`
 	Options  map[string]string `json:"options"`
@@ -133,6 +135,7 @@ func (r *Report) Table(w io.Writer) error {
 		fmt.Fprintf(&out, "%-52s %-12s %-14s %10s %10s %9s %2s %6s  %s\n", v.Title, v.Metric, v.Against, number(v.Ours), number(v.Theirs),
 			number(v.Ratio)+v.Unit, sign, number(v.Bound)+v.Unit, said)
 	}
+	out.WriteString(r.States(false))
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -180,7 +183,7 @@ func size(bytes float64) string {
 	}
 }
 
-// Write writes results.json, results.txt and the plots into the folder dir, which it makes.
+// Write writes results.json, results.txt and the plots into the folder dir, which it makes; and where things were measured cold and warm, results.md.
 func (r *Report) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("report: make a folder: %w", err)
@@ -193,7 +196,11 @@ func (r *Report) Write(dir string) error {
 	if err := r.Table(&table); err != nil {
 		return fmt.Errorf("report: write a table: %w", err)
 	}
-	files := map[string]string{"results.json": string(text) + "\n", "results.txt": table.String()}
+	name := cmp.Or(r.Name, "results")
+	files := map[string]string{name + ".json": string(text) + "\n", name + ".txt": table.String()}
+	if short := r.States(true); short != "" {
+		files[name+".md"] = short
+	}
 	for name, plot := range r.Plots() {
 		files[name] = plot
 	}

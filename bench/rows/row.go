@@ -24,9 +24,11 @@ type Row struct {
 	Latency time.Duration // added to each S3 request; 0: that of the run
 
 	Once   bool // each client does it once in a round, not again and again for a while
+	Times  int  // each client does it so often in a round; 0: for a while
 	Rounds int  // so many rounds at most; 0: as many as all
 	Anew   bool // it is prepared anew for each round
 	Cold   bool // the subject is restarted between preparation and measuring
+	Quiet  bool // after the restart it is waited for until what the subject does besides its start is done
 	Alone  bool // subjects are started, measured and removed one after the other, because of what they store
 
 	Local   bool        // over a directory
@@ -36,6 +38,9 @@ type Row struct {
 	Ours    bool        // of Holdfast alone
 	// Variants are further subjects of Holdfast: over a directory one that commits, or one of several replicas.
 	Variants []site.Setup
+	// Instead are the subjects, when there are any: no others.
+	Instead []site.Setup
+	State   string // of the subject, where a thing is measured in several; it is in Name too
 
 	// Prepare fills the subject, which is empty, without latency; the operation is what is measured.
 	Prepare func(ctx context.Context, t *Target) (load.Operation, error)

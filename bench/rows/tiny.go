@@ -20,5 +20,9 @@ func Tiny() []Row {
 			Name: "three", Clients: 2, Bytes: 2 * kib, Ours: true, Latency: 2 * time.Millisecond, Prepare: imagePush(2, kib),
 			Variants: []site.Setup{{Kind: site.Holdfast, Name: "holdfast, three", Replicas: 3}},
 		},
+		{
+			Name: "remembered-cold", Title: "remembered", State: Cold, Clients: 1, Times: 2, Anew: true, Cold: true, Quiet: true, Ours: true, Prepare: things(2, putAgain, false),
+			Instead: []site.Setup{{Kind: site.Holdfast, Name: "holdfast, none", Remember: site.Nothing}, {Kind: site.Holdfast, Name: "holdfast, redis", Remember: site.InRedis}},
+		},
 	}
 }

@@ -89,6 +89,7 @@ func (s *Subject) zotFile(n int) ([]byte, error) {
 	if s.Kind == Holdfast {
 		file["http"].(map[string]any)["drainDelay"] = "0s"
 	}
+	s.remember(file)
 	if s.Search {
 		file["extensions"] = map[string]any{"search": map[string]any{"enable": true}}
 	}

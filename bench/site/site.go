@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"holdfast/test/cache"
 	"holdfast/test/cluster"
 )
 
@@ -24,13 +25,16 @@ const (
 	Direct       Kind = "s3"
 )
 
-// Site is where servers are started: a folder for all that they write, and one S3 server of two processes. Safe for concurrent use.
+// Site is where servers are started: a folder for all that they write, and one S3 server of two processes. One call at a time.
 type Site struct {
 	programs *cluster.Programs
 	binaries map[Kind]string
 	dir      string
 	gateways []string // URLs of the S3 server
 	buckets  string   // its folder: a bucket is a folder in it, an object a file
+
+	redis    *cache.Redis // nil until a subject needs it
+	dynamodb *cache.DynamoDB
 }
 
 // New makes a site in the folder dir, which must be there; binaries are the programs of the kinds that can be started.
@@ -46,7 +50,10 @@ func New(dir string, binaries map[Kind]string) (*Site, error) {
 func (s *Site) Has(k Kind) bool { return k == Direct || s.binaries[k] != "" }
 
 // Close ends all that was started.
-func (s *Site) Close() { s.programs.Stop() }
+func (s *Site) Close() {
+	s.programs.Stop()
+	s.endCaches()
+}
 
 // startS3 starts the S3 server, once.
 func (s *Site) startS3(ctx context.Context) (err error) {

@@ -23,6 +23,7 @@ type Setup struct {
 	Replicas int    // more than one: behind HAProxy; 0 is one
 	Search   bool   // zot: with its index of all images, which it fills when it starts
 	Cache    bool   // distribution: with its cache in memory, which is for one process alone
+	Remember Memory // Holdfast: what it remembers, and with whom
 }
 
 // Subject is a server that is measured.
@@ -34,6 +35,7 @@ type Subject struct {
 	Folder string       // of what it stores: a file for each object, or its directory
 
 	site     *Site
+	shared   map[string]any // storage.cacheDriver
 	configs  []string
 	ports    []int
 	children []*cluster.Child
@@ -73,6 +75,9 @@ func (s *Site) Start(ctx context.Context, setup Setup) (_ *Subject, err error) {
 	if setup.Kind == Direct {
 		sub.URL = sub.Proxy.URL
 		return sub, nil
+	}
+	if sub.shared, err = s.sharedCache(ctx, setup.Remember); err != nil {
+		return nil, err
 	}
 	if sub.ports, err = cluster.FreePorts(ctx, setup.Replicas); err != nil {
 		return nil, err
@@ -122,7 +127,7 @@ func (s *Subject) Restart(ctx context.Context) (took time.Duration, err error) {
 func (s *Subject) start(ctx context.Context, n int, file string) (*cluster.Child, time.Duration, error) {
 	began := time.Now()
 	name := filepath.Base(file)
-	child, err := s.site.programs.Start(ctx, cluster.Program{Name: name, Path: s.site.binaries[s.Kind], Args: s.Kind.arguments(file)})
+	child, err := s.site.programs.Start(ctx, cluster.Program{Name: name, Path: s.site.binaries[s.Kind], Args: s.Kind.arguments(file), Env: s.environment()})
 	if err != nil {
 		return nil, 0, err
 	}
