@@ -48,7 +48,7 @@ func (r *Report) States(markdown bool) string {
 		head = append(head, strings.TrimPrefix(s, "holdfast, "))
 	}
 	if markdown {
-		fmt.Fprintf(&out, "%s, %s%s\n\np50 in ms; S3 requests of an operation; reads of the shared cache, where there were any\n\n", r.Machine, r.Date.Format("2006-01-02 15:04 MST"), added(latency))
+		fmt.Fprintf(&out, "# Cold and warm\n\n%s; %s%s.\n\np50 in ms / S3 requests of an operation / reads of the shared cache, where there were any.\n\n", r.Machine, r.Date.Format("2006-01-02 15:04 MST"), added(latency))
 	} else {
 		fmt.Fprintf(&out, "\np50 in ms / S3 requests of an operation / reads of the shared cache, where there were any%s\n", added(latency))
 	}
