@@ -180,6 +180,24 @@ func (r *Runner) start(ctx context.Context, row rows.Row, p *pair) error {
 	return nil
 }
 
+// given waits until the subject has nothing more to give to the shared cache, for 3 s at most: what waits when it ends is dropped.
+func given(ctx context.Context, t *rows.Target) error {
+	before, err := t.SharedCalls(ctx)
+	for began := time.Now(); err == nil && time.Since(began) < 3*time.Second; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+		now, failed := t.SharedCalls(ctx)
+		if err = failed; now.Given == before.Given {
+			break
+		}
+		before = now
+	}
+	return err
+}
+
 // quiet waits until the subject has asked the store nothing for 0.3 s, or for 3 s at most: a replica asks something about once a second for good.
 func quiet(ctx context.Context, t *rows.Target) {
 	began, last := time.Now(), time.Now()
@@ -202,6 +220,11 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 	t := p.target
 	if row.Anew {
 		if p.op, err = row.Prepare(ctx, t); err != nil {
+			return round{}, err
+		}
+	}
+	if row.Cold && row.Quiet {
+		if err := given(ctx, t); err != nil {
 			return round{}, err
 		}
 	}
