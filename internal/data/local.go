@@ -21,3 +21,19 @@ type CopyReader interface {
 	// Distrust drops the copy, for its bytes are not what they should be. The segment is read from the store from now on.
 	Distrust()
 }
+
+// KeepingReader is what a reader of Open may be besides, where what was read of a whole segment can be kept in memory for those who read it next.
+type KeepingReader interface {
+	io.ReadCloser
+	// Keep says that all of the segment was read of this reader, and that its bytes are what they should be: those of proof, which is not "". What is
+	// not kept at Close is dropped.
+	Keep(proof string)
+}
+
+// KeptReader is what a reader of Open may be besides, where it reads what was kept.
+type KeptReader interface {
+	CopyReader
+	// Proof is what Keep was told of the segment, for as long as all bytes that the reader has given were kept ones; "" once they are not, for the
+	// memory was needed and it has read on in the store.
+	Proof() string
+}

@@ -146,6 +146,7 @@ func (b *localBytes) Open(ctx context.Context, offset, length int64) (io.ReadClo
 		return &hashedReader{v, file}, nil
 	}
 	v.file, v.fingerprint = b.watched(r)
+	v.keeper, v.kept = b.keeper(r), b.kept(r)
 	return v, nil
 }
 
@@ -159,7 +160,7 @@ func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool)
 	return openSegments(ctx, b.l.pulls, b.segments, offset, length)
 }
 
-// verifiedReader hashes a whole blob on its way. The read that would give its last byte fails when the
+// verifiedReader hashes a whole blob on its way, unless its bytes are in memory and were hashed on their way there. The read that would give its last byte fails when the
 // bytes are not the digest's, so that a client never gets all of them.
 type verifiedReader struct {
 	ctx   context.Context //nolint:containedctx // marks the blob as corrupt within the read that found it
@@ -170,10 +171,22 @@ type verifiedReader struct {
 
 	file        data.FileReader // nil: the bytes are in no file, or in several
 	fingerprint string          // of file before its first byte was read
+
+	keeper data.KeepingReader // nil: nothing can be kept
+	kept   data.KeptReader    // nil: the bytes are hashed
 }
 
 func (v *verifiedReader) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
+	if v.kept != nil {
+		if proven := v.kept.Proof() != ""; proven || n == 0 {
+			v.rest -= int64(n)
+			return n, err
+		}
+		if err := v.catchUp(); err != nil {
+			return 0, err
+		}
+	}
 	v.hash.Write(p[:n])
 	v.rest -= int64(n)
 	// A store that is out of reach says nothing about the bytes, however its connection broke.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -50,8 +51,43 @@ func (b *localBytes) watched(r *segmentReader) (data.FileReader, string) {
 	return nil, ""
 }
 
-// hashedAll remembers that all of a blob was hashed, when its file is as it was before.
+// keeper is the reader of a blob's only segment, where that can keep what was read.
+func (b *localBytes) keeper(r *segmentReader) data.KeepingReader {
+	if k, ok := r.current.(data.KeepingReader); ok && len(b.segments) == 1 {
+		return k
+	}
+	return nil
+}
+
+// kept is the reader of a blob's only segment, where its bytes were kept as those of the digest: then they need not be hashed once more.
+func (b *localBytes) kept(r *segmentReader) data.KeptReader {
+	if k, ok := r.current.(data.KeptReader); ok && len(b.segments) == 1 && k.Proof() == string(b.digest) {
+		return k
+	}
+	return nil
+}
+
+// catchUp is called when what was kept has gone from memory while it was read: the bytes that were given of it so far, which nobody hashed, are read
+// from the store and hashed, so that the end is the digest's as ever.
+func (v *verifiedReader) catchUp() error {
+	given := v.bytes.size - v.rest
+	v.kept = nil
+	if given == 0 {
+		return nil
+	}
+	r, err := openSegments(v.ctx, v.bytes.l.pulls, v.bytes.segments, 0, given)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(v.hash, r)
+	return errors.Join(err, r.Close())
+}
+
+// hashedAll remembers that all of a blob was hashed, when its file is as it was before, and has it kept for those who read it next.
 func (v *verifiedReader) hashedAll() {
+	if v.keeper != nil {
+		v.keeper.Keep(string(v.bytes.digest))
+	}
 	if v.fingerprint != "" && v.file.Fingerprint() == v.fingerprint {
 		v.bytes.l.hashed.Add(v.bytes.segments[0].ID, hashedFile{v.bytes.digest, v.fingerprint})
 	}

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/observe/request"
 	"holdfast/internal/observe/stores"
 	"holdfast/internal/observe/trace"
+	"holdfast/internal/registry"
 )
 
 // watch begins what is told of the process: its state, its traces, and the listener for those who watch it, which is there before any store is
@@ -27,6 +28,7 @@ func (s *Server) watch(ctx context.Context) (stop func(), err error) {
 		Refused:  func() bool { return s.health.refused.Load() != nil },
 		Silent:   s.silentFor,
 		Memory:   s.budget.InUse,
+		Warm:     s.budget.Warm,
 	})
 	if s.cfg.Auth.Htpasswd != "" {
 		s.metrics.PasswordFile(func() bool { return !s.badFile.Load() })
@@ -111,7 +113,11 @@ func (s *Server) route(r *http.Request) request.Route {
 // show adds the metrics of an open store.
 func (s *Server) show(st *store) {
 	s.metrics.Store(st.path, st.hints, &st.scrubbed)
-	s.metrics.Memories(st.path, st.registry.Memories())
+	memories := st.registry.Memories()
+	if st.warm != nil && st.cache == nil {
+		memories["segment"] = (*registry.Lookups)(st.warm)
+	}
+	s.metrics.Memories(st.path, memories)
 	s.metrics.Quotas(st.path, st.quotas)
 	if st.remembered != nil {
 		s.metrics.Remembered(st.path, st.remembered.Counts(), st.remembered.Shares())

@@ -50,12 +50,13 @@ type store struct {
 	registry *registry.Local
 	records  record.Store
 	segments data.Store
-	forPulls data.Store       // segments as clients read them; nil: as all do
-	cache    *cached.Store    // of segments, for pulls; nil: there is none
-	hints    *collect.Hints   // nil: nobody follows them
-	pulls    *pulled.Registry // nil: no rule goes by pulls
-	client   *s3.Client       // nil for a local one
-	maxName  int              // bytes of a repository name, 0 for all that the spec allows
+	forPulls data.Store         // segments as clients read them; nil: as all do
+	cache    *cached.Store      // of segments, for pulls; nil: there is none
+	warm     *datas3.WarmCounts // reads of small segments for pulls; nil: of a local store
+	hints    *collect.Hints     // nil: nobody follows them
+	pulls    *pulled.Registry   // nil: no rule goes by pulls
+	client   *s3.Client         // nil for a local one
+	maxName  int                // bytes of a repository name, 0 for all that the spec allows
 	scrubbed scrub.Counters
 	counted  *metrics.Metrics // is told of passes; nil: nobody is
 	watchers stores.Observers // are told of what the store is asked
@@ -256,7 +257,9 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 		s.remember(ctx, s.records, recordcached.Config{Shared: shared, Budget: cfg.Cache.Budget, MaxMemory: cfg.Cache.Memory}, log)
 	}
 	segments := datas3.New(client, "", budget)
-	return s.openCache(ctx, segments, segments.Clients(), log)
+	clients := segments.Clients()
+	s.warm = clients.WarmReads()
+	return s.openCache(ctx, segments, clients, log)
 }
 
 // lookBeside refuses a root directory that holds another registry's data. It comes after the self-test,

@@ -45,7 +45,25 @@ var rows = []row{
 		d := r.pushBlob(repo, blob(mib))
 		r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200)
 		return func() { r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200) }
-	}, 2, 0},
+	}, 1, 0},
+	{"GET blob, a range of one that was read whole", func(r *replica, repo string) func() {
+		d := r.pushBlob(repo, blob(mib))
+		r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200)
+		return func() {
+			r.do("GET", "/v2/"+repo+"/blobs/"+string(d), http.Header{"Range": {"bytes=5-500"}}, nil, 206)
+		}
+	}, 1, 0},
+	{"GET blob that was read whole, from a repository without it", func(r *replica, repo string) func() {
+		d := r.pushBlob(repo, blob(mib))
+		r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200)
+		return func() { r.do("GET", "/v2/"+repo+"/other/blobs/"+string(d), nil, nil, 404) }
+	}, 1, 0},
+	{"GET blob that was read whole, deleted by another replica", func(r *replica, repo string) func() {
+		d := r.pushBlob(repo, blob(mib))
+		r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200)
+		r.replica(0).do("DELETE", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 202)
+		return func() { r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 404) }
+	}, 1, 0},
 	{"GET blob, 20 MiB", func(r *replica, repo string) func() {
 		d := r.pushBlob(repo, blob(20*mib))
 		return func() { r.do("GET", "/v2/"+repo+"/blobs/"+string(d), nil, nil, 200) }

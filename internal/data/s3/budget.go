@@ -17,7 +17,8 @@ const (
 	chunkSize = 256 << 10
 )
 
-// Budget is the memory that all writers of a process share, in chunks of 256 KiB. What they do not use, up to half of it, is lent to readers.
+// Budget is the memory that all writers of a process share, in chunks of 256 KiB. What they do not use, up to half of it, is lent to readers; what neither
+// use holds segments that were read lately: see warm.go.
 //
 // A writer that needs a chunk when none is free waits its turn, first come first served. Chunks come
 // back by themselves when an upload of a part ends. When fewer are on their way back than writers
@@ -36,6 +37,8 @@ type Budget struct {
 
 	lent    int      // chunks that readers have: see lend.go
 	reclaim []func() // have them give back what they can spare
+
+	warm warmth // what nobody needs just now
 }
 
 // account is what the budget knows of a writer.
@@ -61,7 +64,7 @@ func NewBudget(bytes int64) (*Budget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3: memory for uploads, %d bytes: %w", bytes, err)
 	}
-	b := &Budget{arena: arena, total: chunks, writers: map[*writer]*account{}}
+	b := &Budget{arena: arena, total: chunks, writers: map[*writer]*account{}, warm: newWarmth()}
 	for i := chunks - 1; i >= 0; i-- { // the first chunk is taken first, and memory touched in order
 		b.free = append(b.free, arena[i*chunkSize:(i+1)*chunkSize:(i+1)*chunkSize])
 	}
@@ -72,6 +75,8 @@ func NewBudget(bytes int64) (*Budget, error) {
 func (b *Budget) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for b.cool(nil) {
+	}
 	if b.closed || len(b.free) < b.total {
 		return nil
 	}
@@ -83,7 +88,7 @@ func (b *Budget) Close() error {
 func (b *Budget) InUse() (used, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return int64(b.total-len(b.free)-b.lent) * chunkSize, int64(b.total) * chunkSize
+	return int64(b.total-len(b.free)-b.lent-b.warm.chunks) * chunkSize, int64(b.total) * chunkSize
 }
 
 func (b *Budget) join(w *writer) {
@@ -108,6 +113,9 @@ func (b *Budget) acquire(ctx context.Context, w *writer) ([]byte, error) {
 	if acc.sealed {
 		b.mu.Unlock()
 		return nil, data.ErrFull
+	}
+	if len(b.free) == 0 {
+		b.cool(nil) // all that is warm is gone before anybody waits
 	}
 	if n := len(b.free); n > 0 && len(b.waiters) == 0 {
 		chunk := b.free[n-1]
@@ -214,6 +222,11 @@ func (b *Budget) release(chunks [][]byte) {
 func (b *Budget) giveBack(chunks ...[]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.serve(chunks)
+}
+
+// serve is giveBack; b.mu is held.
+func (b *Budget) serve(chunks [][]byte) {
 	for _, chunk := range chunks {
 		if len(b.waiters) == 0 {
 			b.free = append(b.free, chunk)

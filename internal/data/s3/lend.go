@@ -13,13 +13,16 @@ func (b *Budget) lendTo(reclaim func()) {
 // Lendable implements shared.Memory: half of the budget.
 func (b *Budget) Lendable() int64 { return int64(b.total/lendShare) * chunkSize }
 
-// Lend implements shared.Memory. It lends nothing while writers wait.
+// Lend implements shared.Memory. It lends nothing while writers wait, and what is warm before it lends nothing.
 func (b *Budget) Lend(bytes, keep int64) [][]byte {
 	n := int((bytes + chunkSize - 1) / chunkSize)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiters) > 0 || n > len(b.free) || int64(b.lent+n)*chunkSize > b.Lendable()-keep {
+	if len(b.waiters) > 0 || n > len(b.free)+b.warm.chunks || int64(b.lent+n)*chunkSize > b.Lendable()-keep {
 		return nil
+	}
+	for n > len(b.free) {
+		b.cool(nil)
 	}
 	b.lent += n
 	at := len(b.free) - n
@@ -42,7 +45,7 @@ func (b *Budget) Return(pieces [][]byte) {
 // reclaimLent has readers give back what none of them needs, if writers are short of memory.
 func (b *Budget) reclaimLent() {
 	b.mu.Lock()
-	short := len(b.free) == 0 && b.lent > 0
+	short := len(b.free) == 0 && b.warm.chunks == 0 && b.lent > 0
 	reclaim := b.reclaim
 	b.mu.Unlock()
 	if !short {

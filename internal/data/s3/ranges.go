@@ -13,11 +13,13 @@ import (
 const wholeBytes = shared.ChunkBytes
 
 // Clients returns the store for those who send its bytes to clients. A read of more than 8 MiB, whose length is given, is made in chunks: several at once
-// ahead of a client that keeps up, and once for all who read the segment at the same time, in memory of the budget and without ever waiting for it. Who wants to know what is
+// ahead of a client that keeps up, and once for all who read the segment at the same time, in memory of the budget and without ever waiting for it. A smaller segment
+// that was read whole, and of which its reader has said that it is right (data.KeepingReader), is read from memory while nobody needs that. Who wants to know what is
 // stored now (scrub, fsck) reads the store itself.
 func (s *Store) Clients() *ClientStore {
 	c := &ClientStore{Store: s, reads: shared.New(source{s}, s.budget)}
 	s.forget(c.reads.Forget)
+	s.forget(func(id data.ID) { s.budget.forgetWarm(warmKey{s, id}) })
 	s.budget.lendTo(c.reads.Reclaim)
 	return c
 }
@@ -26,6 +28,7 @@ func (s *Store) Clients() *ClientStore {
 type ClientStore struct {
 	*Store
 	reads *shared.Reads
+	warm  WarmCounts
 }
 
 var _ data.Store = (*ClientStore)(nil)
@@ -33,7 +36,11 @@ var _ data.Store = (*ClientStore)(nil)
 // Open implements data.Store.
 func (c *ClientStore) Open(ctx context.Context, id data.ID, offset, length int64) (io.ReadCloser, error) {
 	if length <= wholeBytes || offset < 0 {
-		return c.Store.Open(ctx, id, offset, length)
+		r, err := c.openWhole(ctx, id, offset, length)
+		if err != nil {
+			return nil, fmt.Errorf("s3: open segment %s: %w", id, err)
+		}
+		return r, nil
 	}
 	r, err := c.reads.Open(ctx, id, offset, length)
 	if err != nil {
@@ -44,6 +51,9 @@ func (c *ClientStore) Open(ctx context.Context, id data.ID, offset, length int64
 
 // Reads is what was read so far, reads of up to 8 MiB not counted.
 func (c *ClientStore) Reads() shared.Counts { return c.reads.Counts() }
+
+// WarmReads counts the reads that memory served, and those that it could have.
+func (c *ClientStore) WarmReads() *WarmCounts { return &c.warm }
 
 // source is the store as package shared reads it.
 type source struct{ *Store }

@@ -96,10 +96,10 @@ func TestState(t *testing.T) {
 	ready := false
 	m.State(metrics.State{
 		Ready: func() bool { return ready }, Draining: func() bool { return true }, Refused: func() bool { return false },
-		Silent: func() time.Duration { return 1500 * time.Millisecond }, Memory: func() (int64, int64) { return 1, 2 },
+		Silent: func() time.Duration { return 1500 * time.Millisecond }, Memory: func() (int64, int64) { return 1, 2 }, Warm: func() int64 { return 3 },
 	})
 	expect(t, scrape(t, m), `holdfast_ready 0`, `holdfast_draining 1`, `holdfast_store_refused 0`, `holdfast_store_last_answer_seconds 1.5`,
-		`holdfast_upload_memory_bytes 1`, `holdfast_upload_memory_limit_bytes 2`)
+		`holdfast_upload_memory_bytes 1`, `holdfast_blob_memory_bytes 3`, `holdfast_upload_memory_limit_bytes 2`)
 	ready = true
 	expect(t, scrape(t, m), `holdfast_ready 1`)
 }

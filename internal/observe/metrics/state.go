@@ -13,6 +13,7 @@ type State struct {
 	Refused  func() bool          // a store failed its self-test after the start
 	Silent   func() time.Duration // since a store that is not well answered last
 	Memory   func() (used, total int64)
+	Warm     func() int64 // bytes of blobs in memory that uploads do not use
 }
 
 // State shows the state of the process. It is called once.
@@ -26,6 +27,7 @@ func (m *Metrics) State(s State) {
 		gauge("holdfast_store_refused", "1 when a store failed its self-test while it was in use: it must not be used any more.", func() float64 { return number(s.Refused()) }),
 		gauge("holdfast_store_last_answer_seconds", "How long ago every store answered.", func() float64 { return s.Silent().Seconds() }),
 		gauge("holdfast_upload_memory_bytes", "Bytes of uploads in memory, on their way to S3.", func() float64 { used, _ := s.Memory(); return float64(used) }),
+		gauge("holdfast_blob_memory_bytes", "Bytes of memory that hold small blobs for who pulls them next. Uploads take from it what they need.", func() float64 { return float64(s.Warm()) }),
 		gauge("holdfast_upload_memory_limit_bytes", "storage.memoryBudget.", func() float64 { _, total := s.Memory(); return float64(total) }),
 	)
 }
