@@ -42,7 +42,7 @@ type Storage struct {
 	// SubPaths are stores of their own. A key is a repository path without slashes at its ends: its
 	// store holds the repository of that name and all below it; the longest path wins.
 	SubPaths map[string]Store
-	// MemoryBudget is the memory in bytes that the uploads of the process share, at least 16 MiB. 0: 256 MiB, or less where memory is limited.
+	// MemoryBudget is the memory in bytes that the uploads of the process share, at least 16 MiB. 0: 128 MiB, or less where memory is limited.
 	MemoryBudget int64
 }
 

@@ -12,7 +12,7 @@ const (
 	spokenVersion   = "1.1.1" // of the distribution-spec
 	minMemoryBudget = 16 << 20
 	// usualMemoryBudget is what a budget that nobody configured is without a limit of memory.
-	usualMemoryBudget = 256 << 20
+	usualMemoryBudget = 128 << 20
 )
 
 // Default is the configuration without a file: a local store in DefaultDirectory, which the caller may

@@ -83,7 +83,7 @@ func meanings() [][2]string {
 		{"storage.retention.policies[].keepUntagged.mostRecentlyPushedCount", "as in keepTags"},
 		{"storage.retention.policies[].keepUntagged.mostRecentlyPulledCount", "as in keepTags"},
 		{"storage.delete", "deletes of the API are served; false: they answer 405"},
-		{"storage.memoryBudget", "the memory that all uploads of a replica share, at least 16 MiB; up to half of it is lent to pulls while uploads do not need it. Not set, or 0: 256 MiB, but not more than a quarter of the memory that the container, or the unit, may have"},
+		{"storage.memoryBudget", "the memory that all uploads of a replica share, at least 16 MiB; up to half of it is lent to pulls while uploads do not need it. Not set, or 0: 128 MiB, but not more than a quarter of the memory that the container, or the unit, may have"},
 		{"storage.subPaths", "stores of their own for the repositories below a path, as `/team`; each with the keys of `storage` above, but `delete`, `memoryBudget` and `subPaths`"},
 		{"http.address", "where it listens: an IP address or a host name, without a port; empty: everywhere"},
 		{"http.port", "0: any free one"},

@@ -101,9 +101,9 @@ func TestShare(t *testing.T) {
 		limit, uploads int64
 		want           memory.Shares
 	}{
-		"nothing said":                {0, 0, memory.Shares{Uploads: 256 * mib}},
+		"nothing said":                {0, 0, memory.Shares{Uploads: 128 * mib}},
 		"configured":                  {0, 64 * mib, memory.Shares{Uploads: 64 * mib}},
-		"a large limit":               {10240 * mib, 0, memory.Shares{Limit: 10240 * mib, Uploads: 256 * mib, Heap: 8960 * mib}},
+		"a large limit":               {10240 * mib, 0, memory.Shares{Limit: 10240 * mib, Uploads: 128 * mib, Heap: 9088 * mib}},
 		"a quarter of a small one":    {400 * mib, 0, memory.Shares{Limit: 400 * mib, Uploads: 100 * mib, Heap: 260 * mib}},
 		"no less than uploads need":   {40 * mib, 0, memory.Shares{Limit: 40 * mib, Uploads: 16 * mib, Heap: 20 * mib}},
 		"configured, under a limit":   {1000 * mib, 500 * mib, memory.Shares{Limit: 1000 * mib, Uploads: 500 * mib, Heap: 400 * mib}},

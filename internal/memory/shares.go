@@ -2,7 +2,7 @@ package memory
 
 const (
 	// UsualUploads is the memory for uploads, in bytes, where neither the configuration nor a limit says otherwise.
-	UsualUploads = 256 << 20
+	UsualUploads = 128 << 20
 	// LeastUploads is the least that uploads can do with.
 	LeastUploads = 16 << 20
 )
@@ -14,7 +14,7 @@ type Shares struct {
 	Heap    int64 // Go's soft limit (GOMEMLIMIT); 0: none
 }
 
-// Share shares out a limit, 0 for none. uploads is what the configuration says, 0 for nothing: then it is 256 MiB, but not more than a
+// Share shares out a limit, 0 for none. uploads is what the configuration says, 0 for nothing: then it is 128 MiB, but not more than a
 // quarter of the limit. Go gets nine tenths of the limit without that, and not less than a quarter of the limit: the last tenth is for
 // what neither counts, as the kernel's buffers of connections.
 func Share(limit, uploads int64) Shares {

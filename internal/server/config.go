@@ -22,7 +22,7 @@ type Config struct {
 	Features []format.Feature // of the storage format, that it knows
 	Storage  Storage
 	SubPaths map[string]Storage // stores of their own for the repositories below a path
-	// MemoryBudget bounds the bytes of uploads that are in memory on their way to S3, for the whole process; 0: 256 MiB.
+	// MemoryBudget bounds the bytes of uploads that are in memory on their way to S3, for the whole process; 0: 128 MiB.
 	MemoryBudget int64
 
 	Address      string        // host:port

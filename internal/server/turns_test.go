@@ -117,8 +117,8 @@ func TestPlaces(t *testing.T) {
 		budget, heap      int64
 		uploads, requests int
 	}{
-		"no limit of memory": {edgeRules{}, 256 * mib, math.MaxInt64, 512, 8192},
-		"a GiB":              {edgeRules{}, 256 * mib, 665 * mib, 512, 5320},
+		"no limit of memory": {edgeRules{}, 128 * mib, math.MaxInt64, 256, 8192},
+		"a GiB":              {edgeRules{}, 128 * mib, 793 * mib, 256, 6344},
 		"very little":        {edgeRules{}, 8 * mib, 20 * mib, 32, 256},
 		"configured":         {edgeRules{uploads: 7, requests: 8}, 256 * mib, math.MaxInt64, 7, 8},
 	} {

@@ -11,7 +11,7 @@ import (
 
 const (
 	// DefaultBudget is the memory for the uploads of a process, in bytes.
-	DefaultBudget = 256 << 20
+	DefaultBudget = 128 << 20
 	// chunkSize is the unit in which a writer's buffer grows, so that a slow client holds little more
 	// than it has sent.
 	chunkSize = 256 << 10
