@@ -160,8 +160,8 @@ func (b *localBytes) open(ctx context.Context, offset, length int64, whole bool)
 	return openSegments(ctx, b.l.pulls, b.segments, offset, length)
 }
 
-// verifiedReader hashes a whole blob on its way, unless its bytes are in memory and were hashed on their way there. The read that would give its last byte fails when the
-// bytes are not the digest's, so that a client never gets all of them.
+// verifiedReader hashes a whole blob on its way, unless its bytes are in memory and were hashed on their way there. The read that would
+// give its last byte fails when the bytes are not the digest's, so that a client never gets all of them.
 type verifiedReader struct {
 	ctx   context.Context //nolint:containedctx // marks the blob as corrupt within the read that found it
 	bytes *localBytes

@@ -206,8 +206,8 @@ func (w wrong) Open(ctx context.Context, id data.ID, offset, length int64) (io.R
 	return flipped{r}, nil
 }
 
-// TestKeptIsTakenAway: the memory goes in the middle of a read. What is read of the store is compared with the digest all the same, with what it has of the beginning; and
-// a client never gets all of what is wrong.
+// TestKeptIsTakenAway: the memory goes in the middle of a read. What is read of the store is compared with the digest all the same, with what it
+// has of the beginning; and a client never gets all of what is wrong.
 func TestKeptIsTakenAway(t *testing.T) {
 	for lose := range len("a layer") {
 		s := newStores(t)

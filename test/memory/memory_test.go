@@ -24,7 +24,7 @@ import (
 
 const (
 	clients  = 16
-	maxBytes = 512 << 20 // of resident memory
+	maxBytes = 256 << 20 // of resident memory
 )
 
 // TestMemory pushes sixteen blobs of a GiB at once through one replica, then pulls them all at once from a

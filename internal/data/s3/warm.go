@@ -103,8 +103,8 @@ func (h *warmth) remove(w *warmSegment) {
 	w.in, w.at = nil, nil
 }
 
-// beginWarm makes room in the books for a segment that somebody is about to read; nil when somebody has done so, or it is too large. The caller ends it by keep or drop.
-// It is called before the store is asked, so that a segment which is deleted meanwhile is forgotten.
+// beginWarm enters a segment that somebody is about to read; nil when somebody has done so, or it is too large. The caller ends it by keep or unlessKept. It is
+// called before the store is asked, so that a segment which is deleted meanwhile is forgotten.
 func (b *Budget) beginWarm(key warmKey, size int64) *warmSegment {
 	b.mu.Lock()
 	defer b.mu.Unlock()
