@@ -45,6 +45,11 @@ func (l *Local) CommitUpload(ctx context.Context, repo oci.Repository, id string
 func (l *Local) commitAsItIs(ctx context.Context, repo oci.Repository, d oci.Digest, t token, last Chunk) error {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
+	if s, ok := l.recallSession(t, d, last); ok {
+		if err := l.commitRecalled(ctx, repo, d, t, s); !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
 	c := &commit{l: l, repo: repo, digest: d}
 	var s stored[uploadHead]
 	g, gctx := errgroup.WithContext(ctx)

@@ -53,6 +53,7 @@ type Local struct {
 	children *memory[childKey, uint64]
 	places   *memory[oci.Digest, []segment] // nil without Config.OpenEarly
 	hashed   *memory[data.ID, hashedFile]
+	sessions *memory[string, stored[uploadHead]] // by the id of the upload
 
 	after sync.WaitGroup // work that goes on after an answer
 }
@@ -91,6 +92,7 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 		l.places = newMemory[oci.Digest, []segment](rememberedPlaces)
 	}
 	l.hashed = newMemory[data.ID, hashedFile](rememberedHashes)
+	l.sessions = newMemory[string, stored[uploadHead]](rememberedSessions)
 	if _, err := format.LookAtContract(ctx, l.format, cfg.Features); err != nil {
 		return nil, err
 	}

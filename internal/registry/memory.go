@@ -38,9 +38,9 @@ func (l *Lookups) found(ok bool) {
 
 // Memories are the counts of what a Local remembers, by what it is: "fence", the repositories' fences, by which a push begins without a read;
 // "manifest", the references of manifests by digest; "child", the children of indexes that were seen whole; "hashed", the files
-// that were hashed, and leave without being read here; "place", with Config.OpenEarly, the segments of small blobs.
+// that were hashed, and leave without being read here; "session", the upload sessions that are committed without a read; "place", with Config.OpenEarly, the segments of small blobs.
 func (l *Local) Memories() map[string]*Lookups {
-	all := map[string]*Lookups{"fence": &l.repos.lookups, "manifest": &l.refs.lookups, "child": &l.children.lookups, "hashed": &l.hashed.lookups}
+	all := map[string]*Lookups{"fence": &l.repos.lookups, "manifest": &l.refs.lookups, "child": &l.children.lookups, "hashed": &l.hashed.lookups, "session": &l.sessions.lookups}
 	if l.places != nil {
 		all["place"] = &l.places.lookups
 	}

@@ -120,6 +120,7 @@ func (l *Local) AppendUpload(ctx context.Context, repo oci.Repository, id string
 		return Upload{}, err // the write may have happened: its segments stay
 	}
 	t.written = true
+	l.wrote(t, now)
 	return l.renewed(ctx, repo, t, next.Offset), nil
 }
 
