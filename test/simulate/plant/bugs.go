@@ -13,6 +13,7 @@ const (
 	resolve    = "internal/registry/resolve.go"
 	segments   = "internal/registry/segments.go"
 	store      = "internal/format/store.go"
+	session    = "internal/registry/session.go"
 	uploads    = "internal/registry/uploads.go"
 )
 

@@ -31,6 +31,13 @@ func claimBugs() []Bug {
 	claimed, ours, err := l.claim(ctx, repo, t, s, d, c.segments, c.size)
 	if err != nil {
 `),
+		one("remembered-session-decides", "a commit that lost the claim of a session that it remembers installs its segments all the same", claimed, session,
+			`		if !ours {
+			return errOvertaken`, `		if !ours && planted("remembered-session-decides") {
+			return nil
+		}
+		if !ours {
+			return errOvertaken`),
 		one("claim-without-last-bytes", "a claim does not name the segment that came with the PUT", claimed, commit,
 			`	head.State, head.Digest, head.Hash,`, `	if planted("claim-without-last-bytes") {
 		segments = s.Head.Segments
