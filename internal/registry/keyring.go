@@ -35,12 +35,13 @@ const keptSecrets = 8
 // errBrokenSecret says what to do about a record that is no secret.
 var errBrokenSecret = errors.New("registry: the cluster's secret in the store is damaged: restore cfg/secret, or delete it and restart every replica (uploads in progress are lost)")
 
-// openSecret reads the cluster's secret, which the first replica makes.
-func (l *Local) openSecret(ctx context.Context) error {
+// openSecret takes the cluster's secret as it was read, or reads it. The first replica makes it.
+func (l *Local) openSecret(ctx context.Context, s format.Stored[format.Secret]) (err error) {
 	l.keys.turn, l.keys.every = make(chan struct{}, 1), rereadEvery
-	s, err := read[format.Secret](ctx, l, format.KeySecret)
-	if err != nil {
-		return err
+	if !s.Exists() {
+		if s, err = read[format.Secret](ctx, l, format.KeySecret); err != nil {
+			return err
+		}
 	}
 	if !s.Exists() {
 		s, err = write(ctx, l, format.KeySecret, s, format.Secret{Secret: newSecret()}, nil, false)

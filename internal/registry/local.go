@@ -28,6 +28,11 @@ type Config struct {
 	Features []format.Feature // that this program knows
 	Scales   format.Scales    // nil: nobody asks what repositories hold
 
+	// Joined: the caller has looked at the store's contract, and writes by it (cluster.Member.Join), so that New does not look again.
+	Joined bool
+	// Secret is the cluster's secret, if the caller has read it just before; the zero value: New reads it.
+	Secret format.Stored[format.Secret]
+
 	// Changed is told of what the collector may find something in, once the grace has passed: a repository, and blobs of it that nothing may
 	// refer to; without a repository, blobs that came in very many segments. It is called often, at once by many, and must not wait. nil: nobody wants to know.
 	Changed func(repo oci.Repository, blobs ...oci.Digest)
@@ -66,7 +71,7 @@ const (
 )
 
 // New opens a registry over two stores. It makes at most four requests: it reads the format and the
-// cluster's secret, and creates them in an empty store. Errors: *FormatError for a store of a newer format.
+// cluster's secret, where Config says neither, and creates them in an empty store. Errors: *FormatError for a store of a newer format.
 func New(ctx context.Context, records record.Store, segments data.Store, cfg Config, log *slog.Logger) (*Local, error) {
 	if cfg.Ages == (Ages{}) {
 		cfg.Ages = format.DefaultAges()
@@ -93,10 +98,12 @@ func New(ctx context.Context, records record.Store, segments data.Store, cfg Con
 	}
 	l.hashed = newMemory[data.ID, hashedFile](rememberedHashes)
 	l.sessions = newMemory[string, stored[uploadHead]](rememberedSessions)
-	if _, err := format.LookAtContract(ctx, l.format, cfg.Features); err != nil {
-		return nil, err
+	if !cfg.Joined {
+		if _, err := format.LookAtContract(ctx, l.format, cfg.Features); err != nil {
+			return nil, err
+		}
 	}
-	if err := l.openSecret(ctx); err != nil {
+	if err := l.openSecret(ctx, cfg.Secret); err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +64,9 @@ type store struct {
 	watchers stores.Observers // are told of what the store is asked
 	retest   bool             // the self-test's result is an earlier one: test in the background
 	closers  []func() error
+	after    sync.WaitGroup // of the start: what nothing waits for but close
+
+	secret format.Stored[format.Secret] // of the cluster, as the start read it; zero: the registry reads it
 
 	redirects atomic.Pointer[redirect.Rules] // who reads blobs from the store itself
 
@@ -88,6 +93,7 @@ func (s *store) close(ctx context.Context) error {
 	if err := s.leave(ctx); err != nil { // all that was to be done is done: the end is a clean one
 		s.log.WarnContext(ctx, "the heartbeat was not removed: others will take this process for lost", "err", err)
 	}
+	s.after.Wait()
 	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())
@@ -169,7 +175,8 @@ func (s *store) openRegistry(ctx context.Context, enforce bool, log *slog.Logger
 		return fmt.Errorf("%w: storage.redirectRules: %w", ErrRefused, err)
 	}
 	s.openBook(enforce, log)
-	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, OpenEarly: s.cfg.S3 != nil, Redirects: s.redirected, MaxNameBytes: s.maxName}
+	local := registry.Config{Features: s.features, Scales: s.book, Ages: s.cfg.Ages, MaxBlobBytes: s.cfg.MaxBlobBytes, OpenEarly: s.cfg.S3 != nil, Redirects: s.redirected, MaxNameBytes: s.maxName,
+		Joined: s.member != nil, Secret: s.secret}
 	if s.cfg.Collect.Enabled { // else hints would pile up
 		s.hints = collect.NewHints(s.format(), log)
 		local.Changed = s.hints.Changed
@@ -234,14 +241,17 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 	s.client = client
 	s.name = "bucket " + client.Bucket()
 	s.closers = append(s.closers, func() error { client.Close(); return nil })
+	ahead := s.readAhead(ctx, client, cfg)
 	result, err := probe.Ensure(ctx, client, version)
+	beside := <-ahead
 	if err != nil {
 		return nil, refusedOr(err)
 	}
-	if !cfg.IgnoreForeign {
-		if err := lookBeside(ctx, client, cfg.S3.RootDirectory); err != nil {
-			return nil, err
-		}
+	if result.Forget != nil {
+		s.after.Go(result.Forget)
+	}
+	if beside != nil {
+		return nil, beside
 	}
 	s.retest, s.maxName = result.Cached, result.Traits.MaxPart
 	for _, warning := range result.Warnings {
@@ -262,7 +272,28 @@ func (s *store) openS3(ctx context.Context, cfg Storage, version string, budget 
 	return s.openCache(ctx, segments, clients, log)
 }
 
-// lookBeside refuses a root directory that holds another registry's data. It comes after the self-test,
+// readAhead reads what is needed once the self-test is passed, while that goes on: it looks for another registry's data, and keeps the
+// cluster's secret; if that cannot be read, the registry reads it anew and says why. The channel gives one value: the error of lookBeside.
+func (s *store) readAhead(ctx context.Context, client *s3.Client, cfg Storage) <-chan error {
+	out := make(chan error, 1)
+	go func() {
+		var all sync.WaitGroup
+		all.Go(func() {
+			if secret, err := format.Read[format.Secret](ctx, format.Store{Records: records3.New(client, ""), Ages: cmp.Or(cfg.Ages, format.DefaultAges())}, format.KeySecret); err == nil {
+				s.secret = secret
+			}
+		})
+		var err error
+		if !cfg.IgnoreForeign {
+			err = lookBeside(ctx, client, cfg.S3.RootDirectory)
+		}
+		all.Wait()
+		out <- err
+	}()
+	return out
+}
+
+// lookBeside refuses a root directory that holds another registry's data. Its error counts after that of the self-test,
 // which names what is wrong with a store that does not answer.
 func lookBeside(ctx context.Context, client *s3.Client, root string) error {
 	keys, err := client.Beside(ctx)

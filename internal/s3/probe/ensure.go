@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"holdfast/internal/record"
@@ -21,20 +22,25 @@ const (
 
 // Ensure tells the client what its store is like, or says why it must not be used. Where an earlier
 // full test of the same store by the same version is younger than a day, a quick test confirms it:
-// at most ten requests, and Result.Cached is true; the caller makes a full test (Run, then Save)
-// in the background. Else the full test is made now. Errors: as Run.
+// at most ten requests, of which two follow one another before it returns, and Result.Cached is true; the caller makes a full test (Run, then Save)
+// in the background, and calls Result.Forget. Else the full test is made now. Errors: as Run.
 func Ensure(ctx context.Context, client *s3.Client, version string) (Result, error) {
-	p := newProbe(client)
+	p := newProbe(client, quick)
 	defer p.close()
-	if cached, err := p.load(ctx, version); err != nil {
-		return Result{}, err
-	} else if cached != nil {
+	begun := p.beginQuick(ctx) // beside the look for a result: a store that has none loses three small writes
+	cached, err := p.load(ctx, version)
+	first := <-begun
+	if cached != nil {
 		client.SetTraits(cached.Traits)
-		if err := Quick(ctx, client); err != nil {
-			return Result{}, err
-		}
-		cached.Cached = true
+		err = p.endQuick(ctx, first)
+	}
+	if err == nil && cached != nil {
+		cached.Cached, cached.Forget = true, func() { p.forget(ctx, first) }
 		return *cached, nil
+	}
+	p.forget(ctx, first)
+	if err != nil {
+		return Result{}, err
 	}
 	result, err := Run(ctx, client, Options{Version: version})
 	if err != nil {
@@ -90,26 +96,65 @@ func Save(ctx context.Context, client *s3.Client, result Result) error {
 	return nil
 }
 
-// Quick is a test of nine requests: a list, a race of creates, a race of swaps, and the clock. It needs the
+// Quick is a test of eight requests: a list beside a race of creates, a race of swaps, the clock, and a delete. It needs the
 // client's traits. Errors: as Run.
 func Quick(ctx context.Context, client *s3.Client) error {
-	p := newProbe(client)
+	p := newProbe(client, quick)
 	defer p.close()
-	p.form = client.Traits().ETagForm
-	if err := p.reach(ctx); err != nil {
-		return err
+	first := <-p.beginQuick(ctx)
+	defer p.forget(ctx, first)
+	return p.endQuick(ctx, first)
+}
+
+// quickKey is the key that a quick test races for, relative to the probe's directory.
+const quickKey = "quick"
+
+// firstHalf is what came of the requests of a quick test that need nothing of each other, nor the store's traits: without them a racer
+// that lost may look like one that failed, which does not matter beside one that won.
+type firstHalf struct {
+	reached error
+	created s3.Info
+	raced   error
+}
+
+// beginQuick makes the first half of a quick test: it asks for everything at once. The channel gives one value.
+func (p *probe) beginQuick(ctx context.Context) <-chan firstHalf {
+	out := make(chan firstHalf, 1)
+	go func() {
+		var h firstHalf
+		var all sync.WaitGroup
+		all.Go(func() { h.reached = p.reach(ctx) })
+		all.Go(func() {
+			h.created, h.raced = p.quickRace(ctx, p.dir+quickKey, s3.Condition{Absent: true}, "If-None-Match")
+		})
+		all.Wait()
+		out <- h
+	}()
+	return out
+}
+
+// endQuick judges the first half of a quick test, in the order in which its findings explain each other, and makes the rest.
+func (p *probe) endQuick(ctx context.Context, h firstHalf) error {
+	p.form = p.client.Traits().ETagForm
+	err := h.reached
+	if offset, _ := p.client.ClockOffset(); err == nil && offset.Abs() > refuseSkew {
+		err = p.byCode(&s3.Error{Code: "RequestTimeTooSkewed"})
 	}
-	if offset, _ := client.ClockOffset(); offset.Abs() > refuseSkew {
-		return p.byCode(&s3.Error{Code: "RequestTimeTooSkewed"})
+	if err == nil {
+		err = h.raced
 	}
-	key := p.dir + "quick"
-	created, err := p.quickRace(ctx, key, s3.Condition{Absent: true}, "If-None-Match")
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = p.quickRace(ctx, p.dir+quickKey, s3.Condition{Match: p.form.Format(h.created.Version)}, "If-Match")
 	}
-	_, err = p.quickRace(ctx, key, s3.Condition{Match: p.form.Format(created.Version)}, "If-Match")
-	_ = client.Delete(context.WithoutCancel(ctx), key, "") // else the next full test does
 	return err
+}
+
+// forget removes what the first half of a quick test wrote, if it may have written anything; else the next full test does.
+func (p *probe) forget(ctx context.Context, h firstHalf) {
+	var refused *Refused
+	if h.raced == nil || errors.As(h.raced, &refused) && refused.Reason == Conditions {
+		_ = p.client.Delete(context.WithoutCancel(ctx), p.dir+quickKey, "")
+	}
 }
 
 // quickRace lets three racers write, and wants one winner.

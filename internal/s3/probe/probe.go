@@ -46,7 +46,7 @@ type probe struct {
 // <root>/holdfast/cfg/probe/ only, and removes what it wrote.
 // Errors: *Refused; one that wraps record.ErrUnavailable when the store does not answer.
 func Run(ctx context.Context, client *s3.Client, options Options) (Result, error) {
-	p := newProbe(client)
+	p := newProbe(client, racers)
 	defer p.close()
 	p.result.Version = options.Version
 	err := p.run(ctx)
@@ -65,9 +65,10 @@ func Run(ctx context.Context, client *s3.Client, options Options) (Result, error
 	return p.result, nil
 }
 
-func newProbe(client *s3.Client) *probe {
+// newProbe returns a probe with n racers.
+func newProbe(client *s3.Client, n int) *probe {
 	p := &probe{client: client, dir: scratch + random() + "/", form: s3.Quoted}
-	for i := range racers {
+	for i := range n {
 		p.racers = append(p.racers, client.Racer(i))
 	}
 	p.result = Result{Endpoint: client.Endpoint(), Bucket: client.Bucket(), Region: client.Region()}

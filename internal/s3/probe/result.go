@@ -39,6 +39,9 @@ type Result struct {
 	// Cached: the result is an earlier one that a quick test has confirmed. A full test should follow
 	// in the background.
 	Cached bool `json:"-"`
+	// Forget removes what the quick test wrote, with one request that nothing has to wait for; nil where nothing is left. It does not
+	// end with the context of Ensure. A process that dies before leaves one small key, which a full test removes an hour later.
+	Forget func() `json:"-"`
 }
 
 func (r *Result) warn(format string, args ...any) {
