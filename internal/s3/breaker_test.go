@@ -201,7 +201,7 @@ func TestDeadConnection(t *testing.T) {
 					case requests.Add(1) == 1:
 						return hang(r)
 					case r.URL.Query().Has("list-type"):
-						return reply(200, "<ListBucketResult></ListBucketResult>"), nil
+						return reply(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"), nil
 					}
 					return reply(200, "value"), nil
 				})

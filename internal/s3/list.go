@@ -57,21 +57,18 @@ func (c *Client) ListSome(ctx context.Context, prefix, after string, expected in
 }
 
 func (c *Client) page(ctx context.Context, prefix, after string, size int) (items []Item, truncated bool, err error) {
-	in := &s3.ListObjectsV2Input{
-		Bucket: c.bucket(), Prefix: c.key(prefix),
-		MaxKeys: aws.Int32(int32(size)), //nolint:gosec // G115: at most pageSize
-	}
+	from := ""
 	if after != "" {
-		in.StartAfter = c.key(after)
+		from = c.base + after
 	}
 	const name = "ListObjectsV2"
 	err = c.do(ctx, metadata(name).on(prefix), func(w *watch) error {
-		out, err := c.sdk.ListObjectsV2(w.ctx, in)
+		out, err := c.listObjects(w, c.base+prefix, from, size)
 		if err != nil {
 			return err
 		}
-		items, err = c.items(out, prefix, after)
-		truncated = aws.ToBool(out.IsTruncated)
+		items, truncated = out.items, out.truncated
+		err = c.relative(items, prefix, after)
 		if err == nil && truncated && len(items) == 0 {
 			err = errors.New("an empty page that is not the last")
 		}
@@ -83,19 +80,16 @@ func (c *Client) page(ctx context.Context, prefix, after string, size int) (item
 	return items, truncated, err
 }
 
-func (c *Client) items(out *s3.ListObjectsV2Output, prefix, after string) ([]Item, error) {
-	items := make([]Item, 0, len(out.Contents))
-	for _, o := range out.Contents {
-		key, ok := strings.CutPrefix(aws.ToString(o.Key), c.base)
+// relative makes the keys of a page relative to the base, in place, and checks that they are what was asked for.
+func (c *Client) relative(items []Item, prefix, after string) error {
+	for i := range items {
+		key, ok := strings.CutPrefix(items[i].Key, c.base)
 		if !ok || !strings.HasPrefix(key, prefix) || key <= after {
-			return nil, errors.New("a key out of order or outside of the prefix")
+			return errors.New("a key out of order or outside of the prefix")
 		}
-		after = key
-		items = append(items, Item{Key: key, Info: Info{
-			Size: aws.ToInt64(o.Size), Version: version(aws.ToString(o.ETag)), Modified: aws.ToTime(o.LastModified),
-		}})
+		after, items[i].Key = key, key
 	}
-	return items, nil
+	return nil
 }
 
 // Upload is a multipart upload that was neither completed nor aborted.

@@ -23,7 +23,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// wire sends the four requests that nearly all traffic consists of: PutObject, UploadPart, GetObject and HeadObject. The SDK resolves
+// wire sends the five requests that nearly all traffic consists of: PutObject, UploadPart, GetObject, HeadObject and ListObjectsV2. The SDK resolves
 // the endpoint, finds the credentials and signs; what it does beside that for each request, some thirty steps that are the
 // same every time, cost several times as much as the request. Its errors are the SDK's types. Safe for concurrent use.
 type wire struct {
@@ -89,7 +89,7 @@ func (w *wire) over(transport http.RoundTripper) *wire {
 type call struct {
 	op     string
 	method string
-	key    string // in the bucket
+	key    string // in the bucket; "": the bucket itself
 	query  string // encoded
 	header http.Header
 	body   io.Reader // nil: none
@@ -159,7 +159,9 @@ func finish(op string, res *http.Response) error {
 // request makes and signs a request.
 func (w *wire) request(ctx context.Context, c call) (*http.Request, error) {
 	target := w.base
-	target.Path = w.base.Path + "/" + c.key
+	if c.key != "" || target.Path == "" {
+		target.Path += "/" + c.key
+	}
 	target.RawPath = httpbinding.EscapePath(target.Path, false)
 	target.RawQuery = c.query
 	req := (&http.Request{
