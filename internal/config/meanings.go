@@ -95,7 +95,7 @@ func meanings() [][2]string {
 		{"http.proxyProtocol", "takes the PROXY protocol's header, version 1 or 2, from `trustedProxies`"},
 		{"http.externalUrl", "how clients reach the registry, as `https://registry.example.com`, for URLs that must be whole; a Location is relative always"},
 		{"http.allowOrigin", "origins whose pages may ask, as `https://ui.example.com`; `*` is all of them, without credentials. In zot all may where the file does not say; here none"},
-		{"http.ratelimit.rate", "requests in a second of one client for one path, as in zot; more are answered 429. Each replica counts for itself; 0: no limit"},
+		{"http.ratelimit.rate", "requests in a second of one client for one path, as in zot; more are answered 429. Each replica counts for itself, or all together where they share a cache; 0: no limit"},
 		{"http.ratelimit.methods[].method", "a method with a limit of its own"},
 		{"http.ratelimit.methods[].rate", "as `rate`, for that method"},
 		{"http.limits.clientConcurrency", "how many requests of one client a replica serves at once, 429 for more; 0: no limit. A client is an address of IPv4, or a /64 of IPv6; with a proxy in front `trustedProxies` is needed"},

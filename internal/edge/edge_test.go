@@ -121,7 +121,7 @@ func FuzzPeer(f *testing.F) {
 
 func TestRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := edge.NewLimiter(edge.Rates{All: 3, Methods: map[string]int{"PUT": 1}})
+		l := edge.NewLimiter(edge.Rates{All: 3, Methods: map[string]int{"PUT": 1}}, nil)
 		one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 		served := func(n int, client netip.Addr, method, path string) (ok int) {
 			for range n {
@@ -145,10 +145,10 @@ func TestRates(t *testing.T) {
 		if got := served(5, one, "GET", "/a"); got != 3 {
 			t.Errorf("a second later %d are served", got)
 		}
-		if l = edge.NewLimiter(edge.Rates{}); served(1000, one, "GET", "/") != 1000 {
+		if l = edge.NewLimiter(edge.Rates{}, nil); served(1000, one, "GET", "/") != 1000 {
 			t.Error("no limit is one")
 		}
-		l = edge.NewLimiter(edge.Rates{All: 1})
+		l = edge.NewLimiter(edge.Rates{All: 1}, nil)
 		if !l.Allow(netip.MustParseAddr("2001:db8::1"), "GET", "/") || l.Allow(netip.MustParseAddr("2001:db8::2"), "GET", "/") || !l.Allow(netip.MustParseAddr("2001:db8:0:1::1"), "GET", "/") {
 			t.Error("a client is not a /64")
 		}

@@ -21,21 +21,21 @@ type Rates struct {
 // maxBuckets is how many clients and paths are remembered: those that were not seen for longest are forgotten, and begin anew.
 const maxBuckets = 1 << 16
 
-// Limiter holds clients to rates. Safe for concurrent use.
+// Limiter holds clients to rates: this replica's requests, and, where replicas count together, those of all. Safe for concurrent use.
 type Limiter struct {
 	all     *buckets
 	methods map[string]*buckets
 }
 
-// NewLimiter returns a limiter of which nothing was asked yet.
-func NewLimiter(r Rates) *Limiter {
+// NewLimiter returns a limiter of which nothing was asked yet. together says with whom it counts, and is asked for each request; nil, or a nil *Together: with nobody.
+func NewLimiter(r Rates, together func() *Together) *Limiter {
 	l := &Limiter{methods: map[string]*buckets{}}
 	if r.All > 0 {
-		l.all = newBuckets(r.All)
+		l.all = newBuckets("", r.All, together)
 	}
 	for method, perSecond := range r.Methods {
 		if perSecond > 0 {
-			l.methods[method] = newBuckets(perSecond)
+			l.methods[method] = newBuckets(method, perSecond, together)
 		}
 	}
 	return l
@@ -48,10 +48,12 @@ func (l *Limiter) Allow(client netip.Addr, method, path string) bool {
 
 // buckets are of one limit; nil is none.
 type buckets struct {
+	method    string // "": all
 	perSecond int
+	together  func() *Together
 	seed      maphash.Seed
 	mu        sync.Mutex // of finding a bucket and making it
-	known     *lru.Cache[bucket, *rate.Limiter]
+	known     *lru.Cache[bucket, *visits]
 }
 
 // bucket is a client, and the hash of a path.
@@ -60,24 +62,38 @@ type bucket struct {
 	path   uint64
 }
 
-func newBuckets(perSecond int) *buckets {
-	known, _ := lru.New[bucket, *rate.Limiter](maxBuckets) // fails for no room only
-	return &buckets{perSecond: perSecond, seed: maphash.MakeSeed(), known: known}
+// visits are a client's to a path.
+type visits struct {
+	here       *rate.Limiter
+	everywhere shared
+}
+
+func newBuckets(method string, perSecond int, together func() *Together) *buckets {
+	known, _ := lru.New[bucket, *visits](maxBuckets) // fails for no room only
+	return &buckets{method: method, perSecond: perSecond, together: together, seed: maphash.MakeSeed(), known: known}
 }
 
 func (b *buckets) allow(client netip.Addr, path string) bool {
 	if b == nil {
 		return true
 	}
-	at := bucket{Group(client), maphash.String(b.seed, path)}
+	client = Group(client)
+	at := bucket{client, maphash.String(b.seed, path)}
 	b.mu.Lock()
 	one, found := b.known.Get(at)
 	if !found {
-		one = rate.NewLimiter(rate.Limit(b.perSecond), b.perSecond)
+		one = &visits{here: rate.NewLimiter(rate.Limit(b.perSecond), b.perSecond)}
 		b.known.Add(at, one)
 	}
 	b.mu.Unlock()
-	return one.Allow()
+	if !one.here.Allow() {
+		return false
+	}
+	if b.together == nil {
+		return true
+	}
+	t := b.together()
+	return t == nil || one.everywhere.allow(t, b.perSecond, func() string { return b.method + " " + client.String() + " " + path })
 }
 
 // Crowd counts the requests of each client that are being served. The zero value is ready to use, and safe for concurrent use.

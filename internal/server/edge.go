@@ -62,6 +62,8 @@ type edging struct {
 	rules atomic.Pointer[edgeRules]
 	crowd edge.Crowd
 
+	together atomic.Pointer[edge.Together] // nil: replicas share no cache
+
 	uploads, requests edge.Turns // requests belongs to one of them
 
 	tooLong, tooOften, tooMany, overShare, busy atomic.Int64 // requests that were refused
@@ -82,7 +84,7 @@ func (e *edging) now() *edgeRules {
 	if rules := e.rules.Load(); rules != nil {
 		return rules
 	}
-	return &edgeRules{limiter: edge.NewLimiter(edge.Rates{})}
+	return &edgeRules{limiter: edge.NewLimiter(edge.Rates{}, nil)}
 }
 
 // use goes by other rules. Who has used up a rate that did not change has still used it up. Errors: a list of proxies that is none; then nothing has changed.
@@ -95,10 +97,22 @@ func (e *edging) use(cfg Edge) error {
 	if before := e.rules.Load(); before != nil && reflect.DeepEqual(before.rates, cfg.Rates) {
 		rules.limiter = before.limiter
 	} else {
-		rules.limiter = edge.NewLimiter(cfg.Rates)
+		rules.limiter = edge.NewLimiter(cfg.Rates, e.together.Load)
 	}
 	e.rules.Store(rules)
 	return nil
+}
+
+// countTogether has requests counted by all replicas of a store, where they share a cache.
+func (s *Server) countTogether(root *store) {
+	if root.remembered == nil || !root.remembered.Shares() {
+		return
+	}
+	const keep = 5 * time.Second // a count is of one second, by clocks that differ
+	s.edge.together.Store(&edge.Together{
+		Count:    func(name string, n int64, done func(int64)) { root.remembered.Count("rate "+name, n, keep, done) },
+		Replicas: func() int { return int(s.replicas.Load()) },
+	})
 }
 
 // openEdge reads what the listener needs. Errors: ErrRefused, with all that is wrong.

@@ -162,6 +162,7 @@ func (s *Server) use(ctx context.Context, opened []*store) error {
 	s.reload.mu.Lock()
 	defer s.reload.mu.Unlock()
 	s.stores = opened
+	s.countTogether(opened[0])
 	if err := s.openDoor(ctx, s.now(), opened[0]); err != nil {
 		return err
 	}

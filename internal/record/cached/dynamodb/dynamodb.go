@@ -31,6 +31,8 @@ const (
 	mostWrites = 25        // of one BatchWriteItem
 	mostBytes  = 390 << 10 // of a value: an item has 400 KiB, with its names
 
+	mostAnswer = 32 << 20 // bytes of an answer: DynamoDB's own bound is 16 MB of values, which are a third longer in JSON
+
 	valueName   = "Value"
 	countName   = "Count"
 	expiresName = "Expires"
@@ -103,10 +105,22 @@ func (c *Cache) connect(ctx context.Context) (*dynamodb.Client, error) {
 		if c.cfg.Endpoint != "" && os.Getenv(endpointVariable) == "" {
 			o.BaseEndpoint = aws.String(c.cfg.Endpoint)
 		}
-		o.HTTPClient = &http.Client{Transport: c.transport}
+		o.HTTPClient = &http.Client{Transport: bounded{c.transport}}
 		o.Retryer = aws.NopRetryer{} // a miss is as good
 		o.Logger = logging.Nop{}
 	}), nil
+}
+
+// bounded reads no more of an answer than a real one has: the SDK reads all there is.
+type bounded struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := b.RoundTripper.RoundTrip(req)
+	if err == nil {
+		res.Body = http.MaxBytesReader(nil, res.Body, mostAnswer)
+	}
+	return res, err //nolint:wrapcheck // as it was
 }
 
 // do makes a call that goes on when ctx has ended. f may keep nothing of the caller's.

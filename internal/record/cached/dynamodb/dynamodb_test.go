@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -237,5 +238,37 @@ func TestDeletedWhileMade(t *testing.T) {
 	waitFor(t, func() bool { return strings.Contains(l.String(), "the shared cache answers") })
 	if made.Load() != 2 {
 		t.Errorf("it was made %d times", made.Load())
+	}
+}
+
+// An answer that does not end is no answer, and takes no memory to speak of.
+func TestEndlessAnswer(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "testtest")
+	var sent atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".DescribeTable") {
+			_, _ = io.WriteString(w, `{"Table":{"TableStatus":"ACTIVE","KeySchema":[{"AttributeName":"Digest","KeyType":"HASH"}]}}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"Responses":"`)
+		for some := bytes.Repeat([]byte("a"), 1<<20); ; {
+			n, err := w.Write(some)
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	c, l := open(t, Config{Endpoint: s.URL, Region: "us-east-2", Table: "MainTable"})
+	waitFor(t, func() bool { return strings.Contains(l.String(), "the shared cache answers") })
+	if _, err := c.Get(t.Context(), []string{"k"}); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("an endless answer: %v", err)
+	}
+	waitFor(t, func() bool { now := sent.Load(); time.Sleep(50 * time.Millisecond); return now == sent.Load() })
+	if n := sent.Load(); n > 4*mostAnswer { // what is under way in sockets included, and a look of the client's at what is left
+		t.Errorf("%d bytes of an answer were taken", n)
 	}
 }

@@ -1,0 +1,59 @@
+package edge
+
+import (
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Together is how replicas count requests together. What it counts may be late, wrong or not there at all: see Limiter.
+type Together struct {
+	// Count adds n to the count of a name, which begins at 0 and is forgotten after a few seconds, and tells done what it is then: soon, late or never.
+	// It does not wait.
+	Count func(name string, n int64, done func(total int64))
+	// Replicas is how many there are, about.
+	Replicas func() int
+}
+
+// tellEvery is how often a replica tells the count what it served of one client and path, and hears what all served.
+const tellEvery = 50 * time.Millisecond
+
+// shared is what a replica knows of a client's requests at all replicas in the present second, by its clock. So all serve together at most the rate, and what
+// they serve between two looks. A count that is gone leaves the replica's own limit; one that lies can only bring a replica down to its part of the rate.
+type shared struct {
+	mu     sync.Mutex
+	second int64
+	served int64 // by this replica
+	told   int64 // of these, what the count was told
+	others int64 // served by others, as far as is known
+	at     time.Time
+}
+
+// allow reports whether one more request may be served here, and counts it. name names the client and path everywhere alike.
+func (s *shared) allow(t *Together, perSecond int, name func() string) bool {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if second := now.Unix(); second != s.second {
+		s.second, s.served, s.told, s.others, s.at = second, 0, 0, 0, time.Time{}
+	}
+	replicas := int64(max(1, t.Replicas()))
+	part := (int64(perSecond) + replicas - 1) / replicas
+	if s.served >= part && s.served+s.others >= int64(perSecond) {
+		return false
+	}
+	s.served++
+	if now.Sub(s.at) < tellEvery {
+		return true
+	}
+	n, told, second := s.served-s.told, s.served, s.second
+	s.told, s.at = told, now
+	t.Count(name()+" "+strconv.FormatInt(second, 10), n, func(total int64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.second == second && total > told {
+			s.others = max(s.others, min(total-told, int64(perSecond)))
+		}
+	})
+	return true
+}
