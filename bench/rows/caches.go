@@ -119,14 +119,17 @@ func pulled(size int64) func(context.Context, *Target, string) (func(context.Con
 // putAgain: each manifest is a new one by a new tag, of blobs that an earlier one has too.
 func putAgain(ctx context.Context, t *Target, repo string) (func(context.Context) error, error) {
 	image, _, err := smallImage(ctx, t, repo)
-	return func(ctx context.Context) error {
-		tag := t.Name("v")
-		m, err := image.Manifest(tag)
-		if err != nil {
-			return err
-		}
-		return t.Client.PutManifest(ctx, repo, tag, m)
-	}, err
+	return func(ctx context.Context) error { return t.putTagged(ctx, repo, image) }, err
+}
+
+// putTagged puts a new manifest of an image's blobs by a new tag.
+func (t *Target) putTagged(ctx context.Context, repo string, image load.Image) error {
+	tag := t.Name("v")
+	m, err := image.Manifest(tag)
+	if err != nil {
+		return err
+	}
+	return t.Client.PutManifest(ctx, repo, tag, m)
 }
 
 // pushedNew: each image has new blobs, and goes to a repository that has others.
@@ -151,12 +154,7 @@ func pushedAgain(ctx context.Context, t *Target, repo string) (func(context.Cont
 				return err
 			}
 		}
-		tag := t.Name("v")
-		m, err := image.Manifest(tag)
-		if err != nil {
-			return err
-		}
-		return t.Client.PutManifest(ctx, repo, tag, m)
+		return t.putTagged(ctx, repo, image)
 	}, err
 }
 

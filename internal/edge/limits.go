@@ -18,6 +18,9 @@ type Rates struct {
 	Methods map[string]int // by method
 }
 
+// Any reports whether anything is limited.
+func (r Rates) Any() bool { return r.All > 0 || len(r.Methods) > 0 }
+
 // maxBuckets is how many clients and paths are remembered: those that were not seen for longest are forgotten, and begin anew.
 const maxBuckets = 1 << 16
 

@@ -15,7 +15,8 @@ type Together struct {
 	Replicas func() int
 }
 
-// tellEvery is how often a replica tells the count what it served of one client and path, and hears what all served.
+// tellEvery is how often a replica tells the count what it served of one client and path, and hears what all served; it does so earlier when it has served its part of
+// the rate since. One telling waits for the answer to the one before: out of order they would look like the requests of others.
 const tellEvery = 50 * time.Millisecond
 
 // shared is what a replica knows of a client's requests at all replicas in the present second, by its clock. So all serve together at most the rate, and what
@@ -26,6 +27,7 @@ type shared struct {
 	served int64 // by this replica
 	told   int64 // of these, what the count was told
 	others int64 // served by others, as far as is known
+	asking bool  // the count was told something, and has not answered
 	at     time.Time
 }
 
@@ -35,7 +37,7 @@ func (s *shared) allow(t *Together, perSecond int, name func() string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if second := now.Unix(); second != s.second {
-		s.second, s.served, s.told, s.others, s.at = second, 0, 0, 0, time.Time{}
+		s.second, s.served, s.told, s.others, s.asking, s.at = second, 0, 0, 0, false, time.Time{}
 	}
 	replicas := int64(max(1, t.Replicas()))
 	part := (int64(perSecond) + replicas - 1) / replicas
@@ -43,15 +45,19 @@ func (s *shared) allow(t *Together, perSecond int, name func() string) bool {
 		return false
 	}
 	s.served++
-	if now.Sub(s.at) < tellEvery {
+	if s.asking || now.Sub(s.at) < tellEvery && s.served-s.told < part {
 		return true
 	}
 	n, told, second := s.served-s.told, s.served, s.second
-	s.told, s.at = told, now
+	s.told, s.asking, s.at = told, true, now
 	t.Count(name()+" "+strconv.FormatInt(second, 10), n, func(total int64) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.second == second && total > told {
+		if s.second != second {
+			return
+		}
+		s.asking = false
+		if total > told {
 			s.others = max(s.others, min(total-told, int64(perSecond)))
 		}
 	})

@@ -147,7 +147,7 @@ func (s *Server) tellOthers() {
 // countReplicas keeps count of the replicas, for bounds that they share, until ctx ends. Where there are no such bounds it asks nothing.
 func (s *Server) countReplicas(ctx context.Context) {
 	for ctx.Err() == nil {
-		if (s.now().Auth.Given || s.edge.together.Load() != nil) && s.stores[0].client != nil {
+		if (s.now().Auth.Given || s.edge.together.Load() != nil && s.edge.now().rates.Any()) && s.stores[0].client != nil {
 			n, err := cluster.Alive(ctx, s.stores[0].format())
 			if err == nil {
 				s.replicas.Store(int64(n))

@@ -161,10 +161,10 @@ func (c *Cluster) choosePorts(ctx context.Context) error {
 	if c.opt.HAProxyPort == 0 {
 		c.opt.HAProxyPort = found[0]
 	}
-	for i, port := range c.ports {
+	for i, port := range c.opt.ReplicaPorts {
 		err = errors.Join(err, free(ctx, port, fmt.Sprintf("replica %d", i+1)))
 	}
-	if !c.opt.NoHAProxy {
+	if !c.opt.NoHAProxy && c.opt.HAProxyPort != found[0] {
 		err = errors.Join(err, free(ctx, c.opt.HAProxyPort, "HAProxy"))
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,15 +36,20 @@ func Tool(name string) (string, error) {
 	return path, nil
 }
 
+// Searches for ports begin together in many tests of a process: the first at a place that is left to chance, each later one apart from those before.
+var searches, chance = new(atomic.Int64), rand.Int64N(1 << 30)
+
+const apart = 32
+
 // ports hands out n free loopback ports, all different. They lie below the range
 // from which the kernel takes ports for outgoing connections, so that nothing
-// but another starter is likely to take one before its server does; where the search begins is left to chance,
-// because starters often begin together.
+// but another starter is likely to take one before its server does.
 func ports(ctx context.Context, n int) ([]int, error) {
 	const first, last = 18000, 32000
 	var lc net.ListenConfig
 	var found []int
-	for port := first + rand.IntN(last-first); len(found) < n; port++ {
+	begin := (searches.Add(1)*apart + chance) % (last - first)
+	for port := first + int(begin); len(found) < n; port++ {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("cluster: find a free port: %w", err)
 		}

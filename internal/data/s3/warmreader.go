@@ -28,14 +28,14 @@ func (c *ClientStore) openWhole(ctx context.Context, id data.ID, offset, length 
 		c.warm.Hits.Add(1)
 		return &warmReader{ctx: ctx, store: c, warm: w, offset: offset, rest: length}, nil
 	}
-	if length <= budget.warmest() {
-		c.warm.Misses.Add(1)
-	}
 	var w *warmSegment
 	if offset == 0 {
 		w = budget.beginWarm(key, length)
 	}
 	r, err := c.open(ctx, id, offset, length)
+	if err == nil && r.Size() <= budget.warmest() {
+		c.warm.Misses.Add(1)
+	}
 	switch {
 	case w == nil && err != nil:
 		return nil, err

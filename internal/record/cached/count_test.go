@@ -16,14 +16,19 @@ import (
 type counting struct {
 	*mapCache
 	fails  bool
+	hangs  bool
 	counts map[string]int64
 	asked  int
 }
 
-func (c *counting) Add(_ context.Context, key string, n int64, ttl time.Duration) (int64, error) {
+func (c *counting) Add(ctx context.Context, key string, n int64, ttl time.Duration) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
+	if c.hangs {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
 	if c.fails {
 		return 0, errors.New("no")
 	}
@@ -70,8 +75,17 @@ func TestCount(t *testing.T) {
 				t.Errorf("a cache that fails says %d", got)
 			}
 		}
+		if counts := one.Counts(); cache.asked != 10 || counts.GivenUp() || counts.Stored.Failed.Load() != 10 {
+			t.Errorf("a cache that may not count is asked %d times and has failed %d times, want 10; it is given up: %t", cache.asked, counts.Stored.Failed.Load(), counts.GivenUp())
+		}
+		cache.hangs, cache.asked = true, 0
+		for range 4 { // a probe is made after 5 s
+			one.Count("a", 1, time.Second, func(int64) { t.Error("a cache that hangs answers") })
+			time.Sleep(time.Second) // of the bubble: longer than a write may take
+			synctest.Wait()
+		}
 		if cache.asked != 3 || !one.Counts().GivenUp() {
-			t.Errorf("a cache that fails is asked %d times, want 3", cache.asked)
+			t.Errorf("a cache that hangs is asked %d times, want 3", cache.asked)
 		}
 	})
 }

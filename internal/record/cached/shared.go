@@ -211,6 +211,8 @@ func (s *shared) one(write func(context.Context) error) {
 		s.counts.Stored.Answered.Add(1)
 		s.breaker.answered()
 	case s.ctx.Err() != nil: // the end
+	case errors.Is(err, errCount):
+		s.counts.Stored.Failed.Add(1)
 	default:
 		s.failed(&s.counts.Stored, err)
 	}

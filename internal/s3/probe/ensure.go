@@ -106,6 +106,9 @@ func Quick(ctx context.Context, client *s3.Client) error {
 	return p.endQuick(ctx, first)
 }
 
+// forgetTimeout is how long it is tried to remove the key of a quick test: an end right after the start waits for it.
+const forgetTimeout = 5 * time.Second
+
 // quickKey is the key that a quick test races for, relative to the probe's directory.
 const quickKey = "quick"
 
@@ -153,7 +156,9 @@ func (p *probe) endQuick(ctx context.Context, h firstHalf) error {
 func (p *probe) forget(ctx context.Context, h firstHalf) {
 	var refused *Refused
 	if h.raced == nil || errors.As(h.raced, &refused) && refused.Reason == Conditions {
-		_ = p.client.Delete(context.WithoutCancel(ctx), p.dir+quickKey, "")
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTimeout)
+		defer cancel()
+		_ = p.client.Delete(ctx, p.dir+quickKey, "")
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 	mostWrites = 25        // of one BatchWriteItem
 	mostBytes  = 390 << 10 // of a value: an item has 400 KiB, with its names
 
-	mostAnswer = 8 << 20 // bytes of an answer: values that are given are some KiB, a third longer in JSON
+	mostAnswer = 24 << 20 // bytes of an answer: a batch has 16 MB of values at most, which are a third longer in JSON
 
 	valueName   = "Value"
 	countName   = "Count"
