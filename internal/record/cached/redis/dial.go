@@ -15,8 +15,9 @@ type dialer struct {
 	cfg Config
 	ctx context.Context // ends what the client dials by itself when the cache is closed
 
-	mu  sync.Mutex
-	not map[string]time.Time // before that time, by address
+	mu    sync.Mutex
+	not   map[string]time.Time // before that time, by address
+	first int                  // of the sentinels: the one that answered last
 }
 
 const (
@@ -24,23 +25,38 @@ const (
 	dialTimeout = 5 * time.Second
 )
 
-// dial waits for the pause to end, as long as ctx allows.
+// dial connects to an address, or, where there are sentinels, to the primary that they name, whatever the address is.
 func (d *dialer) dial(ctx context.Context, address string, _ *net.Dialer, _ *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	defer context.AfterFunc(d.ctx, cancel)() //nolint:contextcheck // the cache is closed
+	var conn net.Conn
+	var err error
+	if d.cfg.Master != "" {
+		conn, err = d.primary(ctx)
+	} else {
+		conn, err = d.paused(ctx, address, func(ctx context.Context) (net.Conn, error) { return d.connect(ctx, address) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &ending{newGuarded(conn), context.AfterFunc(d.ctx, func() { _ = conn.Close() })}, nil //nolint:contextcheck // the connection lasts
+}
+
+// paused connects when the pause of an address is over, as long as ctx allows.
+func (d *dialer) paused(ctx context.Context, address string, connect func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	if err := d.pause(ctx, address); err != nil {
 		return nil, err
 	}
-	conn, err := d.connect(ctx, address)
+	conn, err := connect(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err == nil {
-		delete(d.not, address)
-		return &ending{newGuarded(conn), context.AfterFunc(d.ctx, func() { _ = conn.Close() })}, nil //nolint:contextcheck // the connection lasts
+	if err != nil {
+		d.not[address] = time.Now().Add(dialPause)
+		return nil, err
 	}
-	d.not[address] = time.Now().Add(dialPause)
-	return nil, err
+	delete(d.not, address)
+	return conn, nil
 }
 
 func (d *dialer) pause(ctx context.Context, address string) error {

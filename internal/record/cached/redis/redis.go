@@ -85,14 +85,13 @@ func (c *Cache) connect(ctx context.Context) {
 }
 
 func (c *Cache) options(d *dialer) rueidis.ClientOption {
-	name := cmp.Or(c.cfg.ClientName, "holdfast")
+	name, addresses := cmp.Or(c.cfg.ClientName, "holdfast"), c.cfg.Addresses
+	if c.cfg.Master != "" {
+		addresses = addresses[:1] // one server, wherever it is (dialer.primary)
+	}
 	return rueidis.ClientOption{
-		InitAddress: c.cfg.Addresses,
-		Username:    c.cfg.Username, Password: c.cfg.Password, ClientName: name, SelectDB: c.cfg.DB,
-		Sentinel: rueidis.SentinelOption{
-			MasterSet: c.cfg.Master, Username: c.cfg.SentinelUsername, Password: c.cfg.SentinelPassword, ClientName: name,
-			Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: callLimit},
-		},
+		InitAddress: addresses, ForceSingleClient: c.cfg.Master != "",
+		Username: c.cfg.Username, Password: c.cfg.Password, ClientName: name, SelectDB: c.cfg.DB,
 		DialCtxFn: d.dial,
 		// A connection without an answer for as long is given up; an idle one is asked as often.
 		Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: callLimit}, ConnWriteTimeout: callLimit,

@@ -205,6 +205,30 @@ func TestSentinel(t *testing.T) {
 	}
 }
 
+// A primary that is made a replica while it runs is left for the new one.
+func TestDemoted(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	servers, sentinels, err := cache.StartSentinel(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(servers.Kill)
+	t.Cleanup(sentinels.Kill)
+	// The first sentinel is not there: the next is asked.
+	sentinels[0].Kill()
+	c := open(t, Config{Addresses: sentinels.Addresses(), Master: cache.MasterName, Password: "secret", SentinelPassword: "watchers"})
+	works(t, c)
+	if _, err := sentinels[1].Do(ctx, "SENTINEL", "FAILOVER", cache.MasterName); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool {
+		answer, err := servers[0].Do(ctx, "SET", "probe", "v")
+		return err != nil && strings.Contains(err.Error(), "READONLY") || strings.Contains(answer, "READONLY")
+	})
+	works(t, c)
+}
+
 // Neither the start nor any call waits for a server that is not there, and when it comes it is used.
 func TestServerComesLater(t *testing.T) {
 	r := server(t)
