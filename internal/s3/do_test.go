@@ -195,6 +195,24 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// TestEndOfABody: net/http may look for the end of a body when the SDK has closed it; an error there ends the connection in the middle of an answer.
+func TestEndOfABody(t *testing.T) {
+	var sent io.Reader
+	c := fakeClient(t, func(r *http.Request) (*http.Response, error) {
+		sent = r.Body
+		if _, err := io.Copy(io.Discard, io.LimitReader(sent, r.ContentLength)); err != nil {
+			t.Error(err)
+		}
+		return reply(200, `<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>`), nil
+	})
+	if err := c.CompleteUpload(t.Context(), "k", "id", []Part{{Number: 1, ETag: `"p"`}}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, sent); n != 0 || err != nil {
+		t.Errorf("after the call: %d bytes, %v", n, err)
+	}
+}
+
 // TestSigning: segments go out unsigned and without checksums over plain HTTP, records are signed.
 func TestSigning(t *testing.T) {
 	var header http.Header

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -55,6 +56,8 @@ func newTransport(cfg Config) *http.Transport {
 // net/http sends a request again when it is a GET or HEAD, or carries an Idempotency-Key; and, having
 // written nothing of it yet, when the body is empty or GetBody can make it anew. The last is
 // harmless, but nothing is gained by it, so GetBody goes too. It also notes the store's time and name.
+// And it hides the WriteTo of bodies: the SDK closes them when the head of an answer is there, and WriteTo
+// then fails where Read ends; net/http, looking for the end of what it sent, would close the connection.
 type guard struct {
 	next   http.RoundTripper
 	clock  *clock
@@ -66,6 +69,9 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.GetBody = nil
 		r.Header.Del("Idempotency-Key")
 		r.Header.Del("X-Idempotency-Key")
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
 	}
 	resp, err := g.next.RoundTrip(r)
 	if err != nil {

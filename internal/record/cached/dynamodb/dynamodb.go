@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -116,6 +117,13 @@ type bounded struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil && req.Body != http.NoBody {
+		// The SDK closes the body when the head of the answer is there. Its WriteTo then fails, also where net/http only looks for the end of what it sent, and the connection is
+		// closed in the middle of the answer; its Read ends as it should.
+		own := *req
+		own.Body = struct{ io.ReadCloser }{req.Body}
+		req = &own
+	}
 	res, err := b.RoundTripper.RoundTrip(req)
 	if err == nil {
 		res.Body = http.MaxBytesReader(nil, res.Body, mostAnswer)

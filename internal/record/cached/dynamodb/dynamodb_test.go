@@ -241,6 +241,34 @@ func TestDeletedWhileMade(t *testing.T) {
 	}
 }
 
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// net/http may look for the end of a body when the SDK has closed it; an error there ends the connection in the middle of an answer.
+func TestEndOfABody(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "testtest")
+	var sent io.Reader
+	sdk, err := (&Cache{cfg: Config{Endpoint: "http://127.0.0.1:1", Region: "us-east-2"}}).connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = sdk.ListTables(t.Context(), &dynamodb.ListTablesInput{}, func(o *dynamodb.Options) {
+		o.HTTPClient = &http.Client{Transport: bounded{tripper(func(r *http.Request) (*http.Response, error) {
+			sent = r.Body
+			_, err := io.CopyN(io.Discard, sent, r.ContentLength)
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}, err
+		})}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, sent); n != 0 || err != nil {
+		t.Errorf("after the call: %d bytes, %v", n, err)
+	}
+}
+
 // An answer that does not end is no answer, and takes no memory to speak of.
 func TestEndlessAnswer(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
