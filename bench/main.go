@@ -36,10 +36,10 @@ func main() {
 }
 
 type options struct {
-	binary, source, set, only, dir, out, report, compare string
-	peers, quick, full, list, cache                      bool
-	rounds                                               int
-	span, latency                                        time.Duration
+	binary, source, set, only, dir, buckets, out, report, compare string
+	peers, quick, full, list, cache                               bool
+	rounds                                                        int
+	span, latency                                                 time.Duration
 }
 
 func parse() (o options) {
@@ -47,6 +47,7 @@ func parse() (o options) {
 	flag.StringVar(&o.source, "source", ".", "`folder` of the source that is built")
 	flag.StringVar(&o.set, "set", "table", "which rows: table, more, scaling (one replica and three), all of these; caches (nothing remembered, own memory, Redis, DynamoDB)")
 	flag.StringVar(&o.only, "only", "", "only rows whose whole names match this regular `expression`")
+	flag.StringVar(&o.buckets, "buckets", "", "`folder` for the files of the S3 server, for instance one in memory; empty: that of -dir")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for all that the servers write; empty: a temporary one")
 	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt and plots")
 	flag.StringVar(&o.report, "report", "", "a second `folder` for them, as docs/bench")
@@ -102,7 +103,7 @@ func run() (err error) {
 		made.Name = o.set
 	}
 	flag.Visit(func(f *flag.Flag) {
-		if !slices.Contains([]string{"binary", "source", "dir", "out", "report"}, f.Name) { // a machine's own paths
+		if !slices.Contains([]string{"binary", "source", "dir", "buckets", "out", "report"}, f.Name) { // a machine's own paths
 			made.Options[f.Name] = f.Value.String()
 		}
 	})
@@ -126,7 +127,14 @@ func run() (err error) {
 	for kind, path := range binaries {
 		made.Versions[string(kind)] = version(path)
 	}
-	place, err := site.New(o.dir, binaries)
+	if o.buckets != "" {
+		if o.buckets, err = os.MkdirTemp(o.buckets, "holdfast-bench-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.buckets)) }()
+		made.Options["buckets"] = "in a folder of their own"
+	}
+	place, err := site.New(o.dir, o.buckets, binaries)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func TestBench(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	place, err := site.New(dir, map[site.Kind]string{site.Holdfast: binary})
+	place, err := site.New(dir, "", map[site.Kind]string{site.Holdfast: binary})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ const (
 // Site is where servers are started: a folder for all that they write, and one S3 server of two processes. One call at a time.
 type Site struct {
 	programs *cluster.Programs
+	stores   *cluster.Programs // the S3 server
 	binaries map[Kind]string
 	dir      string
 	gateways []string // URLs of the S3 server
@@ -37,13 +38,18 @@ type Site struct {
 	dynamodb *cache.DynamoDB
 }
 
-// New makes a site in the folder dir, which must be there; binaries are the programs of the kinds that can be started.
-func New(dir string, binaries map[Kind]string) (*Site, error) {
+// New makes a site in the folder dir, which must be there, with the S3 server's files in the folder buckets, or below dir when that is empty; binaries are the
+// programs of the kinds that can be started.
+func New(dir, buckets string, binaries map[Kind]string) (*Site, error) {
 	programs, err := cluster.NewPrograms(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Site{programs: programs, binaries: binaries, dir: dir}, nil
+	s := &Site{programs: programs, stores: programs, binaries: binaries, dir: dir}
+	if buckets != "" {
+		s.stores, err = cluster.NewPrograms(buckets)
+	}
+	return s, err
 }
 
 // Has says whether the kind can be started here.
@@ -52,13 +58,14 @@ func (s *Site) Has(k Kind) bool { return k == Direct || s.binaries[k] != "" }
 // Close ends all that was started.
 func (s *Site) Close() {
 	s.programs.Stop()
+	s.stores.Stop()
 	s.endCaches()
 }
 
 // startS3 starts the S3 server, once.
 func (s *Site) startS3(ctx context.Context) (err error) {
 	if s.gateways == nil {
-		s.gateways, s.buckets, err = s.programs.VersityGW(ctx)
+		s.gateways, s.buckets, err = s.stores.VersityGW(ctx)
 	}
 	return err
 }

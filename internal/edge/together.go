@@ -15,9 +15,13 @@ type Together struct {
 	Replicas func() int
 }
 
-// tellEvery is how often a replica tells the count what it served of one client and path, and hears what all served; it does so earlier when it has served its part of
-// the rate since. One telling waits for the answer to the one before: out of order they would look like the requests of others.
-const tellEvery = 50 * time.Millisecond
+// A replica tells the count what it served of one client and path, and hears what all served, after tellEvery, and earlier when it has served a tellShare of its part of
+// the rate since: so many more than the rate may all serve together. One telling waits for the answer to the one before: out of order they would look like the
+// requests of others.
+const (
+	tellEvery = 50 * time.Millisecond
+	tellShare = 8
+)
 
 // shared is what a replica knows of a client's requests at all replicas in the present second, by its clock. So all serve together at most the rate, and what
 // they serve between two looks. A count that is gone leaves the replica's own limit; one that lies can only bring a replica down to its part of the rate.
@@ -45,7 +49,7 @@ func (s *shared) allow(t *Together, perSecond int, name func() string) bool {
 		return false
 	}
 	s.served++
-	if s.asking || now.Sub(s.at) < tellEvery && s.served-s.told < part {
+	if s.asking || now.Sub(s.at) < tellEvery && s.served-s.told < max(1, part/tellShare) {
 		return true
 	}
 	n, told, second := s.served-s.told, s.served, s.second

@@ -65,12 +65,15 @@ func (c *Cluster) LogFile(n int) string { return c.replicas[n-1].log }
 
 // startFront finds where replica n finds the store, the first time that it starts. The second replica
 // uses the second gateway, so that the replicas agree through the store and not through one server's
-// memory.
+// memory; but replicas share a cache only where they name the store alike.
 func (c *Cluster) startFront(n int) error {
 	if len(c.S3) == 0 || c.fronts[n-1] != "" {
 		return nil
 	}
 	gateway := c.S3[(n-1)%min(2, len(c.S3))]
+	if c.Cache != "" {
+		gateway = c.S3[0]
+	}
 	if c.opt.Front == nil {
 		c.fronts[n-1] = gateway
 		return nil

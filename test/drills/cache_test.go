@@ -48,13 +48,19 @@ const plain = "replica-3"
 func withCache(t *testing.T, kind string, d drill, vandal func(ctx context.Context, s shared, r *run) error) *run {
 	t.Helper()
 	front := d.front
+	var store any
 	d.direct = true
 	d.cluster = func(o *cluster.Options) {
-		o.Cache, o.CacheFront = kind, front
+		o.Cache, o.CacheFront, o.Front = kind, front, forAll(o.Front)
 		edit := o.Edit
 		o.Edit = func(cfg map[string]any) {
 			edit(cfg)
 			storage := cfg["storage"].(map[string]any)
+			if at := storage["storageDriver"].(map[string]any)["regionendpoint"]; store == nil {
+				store = at
+			} else if store != at {
+				t.Fatalf("replicas that find the store at %s and at %s share nothing", store, at)
+			}
 			storage["cacheMemory"] = "16KiB" // so that the shared one is asked
 			if strings.HasSuffix(storage["rootDirectory"].(string), "/"+plain) {
 				storage["cacheMemory"] = 0
@@ -101,6 +107,17 @@ func withCache(t *testing.T, kind string, d drill, vandal func(ctx context.Conte
 		}
 	}
 	return perform(t, d)
+}
+
+// forAll gives all replicas the first one's way to the store: what they see in a cache is only for those who name the store alike.
+func forAll(front func(int, string) (string, error)) func(int, string) (string, error) {
+	var url string
+	return func(n int, s3 string) (_ string, err error) {
+		if url == "" {
+			url, err = front(n, s3)
+		}
+		return url, err
+	}
 }
 
 // p99 is how long the 99th of 100 calls took while the fault lasted, at the replicas that share the cache or at the one that does not.
