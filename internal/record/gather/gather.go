@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	defaultReads    = 4
+	defaultReads    = 8
 	defaultPatience = 100 * time.Millisecond
 )
 
 // Config is how reads are gathered. The zero value is the documented default.
 type Config struct {
-	// Reads is how many reads of one key are under way before callers are gathered; 0: 4.
+	// Reads is how many reads of one key are under way before callers are gathered; 0: 8.
 	Reads int
 	// Patience is how long callers wait at most for one of those to end; then the next read begins beside them, so that connections that are dead
 	// or slow hold nobody up who comes later; 0: 100 ms. They wait less where reads take less: see Store.wait.
