@@ -19,7 +19,7 @@ import (
 // PushManifest implements Manifests. The order of its steps is what the proofs of the protocol rest on:
 // references, then the manifest, then the fence, then the subject, then the tags, then a last look at the
 // manifest. Whatever is collected or deleted meanwhile is seen by one of the looks. The list of referrers and the tags are read before
-// the fence, and swapped from there: a delete writes all of them once the manifest is dead and the fence raised, so that a swap that
+// the manifest, and swapped from there: a delete writes all of them once the manifest is dead, so that a swap that
 // succeeds comes before the delete has passed (ADR 4).
 func (l *Local) PushManifest(ctx context.Context, repo oci.Repository, in Push) (*Pushed, error) {
 	p := &push{tags: make([]pushedTag, len(in.Tags))}
@@ -124,12 +124,7 @@ func (p *push) steps(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	if p.in.Allow == nil {
-		p.readTags(gctx, g)
-	}
-	g.Go(func() error { return p.writeManifest(gctx) })
-	if err := g.Wait(); err != nil {
+	if err := p.writeManifest(ctx); err != nil {
 		return err
 	}
 	now, err := p.l.readFence(ctx, p.repo)
@@ -177,8 +172,7 @@ func (p *push) lives(ctx context.Context) error {
 	return errContended("rescue a manifest")
 }
 
-// look reads in parallel what must be known before anything is written: the references, the repository marker, and the tags where there is a condition on
-// them, which it asks then.
+// look reads in parallel what the push needs to know: the references, the tags, the repository marker. Then it asks whether the tags may be set.
 func (p *push) look(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	if p.manifest.Subject != nil {
@@ -188,8 +182,15 @@ func (p *push) look(ctx context.Context) error {
 		refs := &references{l: p.l, repo: p.repo, epoch: p.epoch}
 		return refs.check(gctx, p.manifest)
 	})
-	if p.in.Allow != nil {
-		p.readTags(gctx, g)
+	for i := range p.tags {
+		if p.restores {
+			break // it begins with the tag as it read it
+		}
+		t := &p.tags[i]
+		g.Go(func() (err error) {
+			t.tag, err = read[tagHead](gctx, p.l, format.TagKey(p.repo, t.name))
+			return err
+		})
 	}
 	m, _ := p.l.repos.Get(p.repo)
 	if p.known = m.markerKnown && m.markerEpoch == p.epoch; !p.known {
@@ -207,20 +208,6 @@ func (p *push) look(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// readTags reads the tags, before the fence is read; a restore has read its own.
-func (p *push) readTags(ctx context.Context, g *errgroup.Group) {
-	if p.restores {
-		return
-	}
-	for i := range p.tags {
-		t := &p.tags[i]
-		g.Go(func() (err error) {
-			t.tag, err = read[tagHead](ctx, p.l, format.TagKey(p.repo, t.name))
-			return err
-		})
-	}
 }
 
 // writeManifest writes, in parallel, the markers of the tags, the repository marker and the manifest. The marker of a repository that is new comes first: where

@@ -35,33 +35,14 @@ func one(name, rule, scenarios, file, before, after string) Bug {
 func pushBugs() []Bug {
 	return []Bug{
 		one("tag-before-manifest", "a tag is set before its manifest is written", "manifest|tag", push,
-			`	g, gctx := errgroup.WithContext(ctx)
-	if p.in.Allow == nil {
+			`	if err := p.writeManifest(ctx); err != nil {
 `, `	if planted("tag-before-manifest") {
 		p.since = p.l.records.Now()
 		if err := p.setTags(ctx); err != nil {
 			return err
 		}
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	if p.in.Allow == nil {
-`),
-		one("tag-read-after-the-fence", "a tag is read only after the fence was looked at", "after the delete|before it has ended", push,
-			`	now, err := p.l.readFence(ctx, p.repo)
-	if err != nil {
-		return err
-	}
-`, `	now, err := p.l.readFence(ctx, p.repo)
-	if err != nil {
-		return err
-	}
-	if planted("tag-read-after-the-fence") {
-		late, lctx := errgroup.WithContext(ctx)
-		p.readTags(lctx, late)
-		if err := late.Wait(); err != nil {
-			return err
-		}
-	}
+	if err := p.writeManifest(ctx); err != nil {
 `),
 		one("no-fence-read", "the fence is not read after the manifest was written", "blob delete", push,
 			`	if now != p.epoch {
