@@ -36,10 +36,10 @@ func main() {
 }
 
 type options struct {
-	binary, source, set, only, dir, buckets, out, report, compare string
-	peers, quick, full, list, cache                               bool
-	rounds                                                        int
-	span, latency                                                 time.Duration
+	binary, source, set, only, dir, buckets, profiles, out, report, compare string
+	peers, quick, full, list, cache                                         bool
+	rounds                                                                  int
+	span, latency                                                           time.Duration
 }
 
 func parse() (o options) {
@@ -48,6 +48,7 @@ func parse() (o options) {
 	flag.StringVar(&o.set, "set", "table", "which rows: table, more, scaling (one replica and three), all of these; caches (nothing remembered, own memory, Redis, DynamoDB)")
 	flag.StringVar(&o.only, "only", "", "only rows whose whole names match this regular `expression`")
 	flag.StringVar(&o.buckets, "buckets", "", "`folder` for the files of the S3 server, for instance one in memory; empty: that of -dir")
+	flag.StringVar(&o.profiles, "profiles", "", "`folder` for a CPU profile of Holdfast in each row, for go tool pprof; it takes some percent of the speed")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for all that the servers write; empty: a temporary one")
 	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt and plots")
 	flag.StringVar(&o.report, "report", "", "a second `folder` for them, as docs/bench")
@@ -103,7 +104,7 @@ func run() (err error) {
 		made.Name = o.set
 	}
 	flag.Visit(func(f *flag.Flag) {
-		if !slices.Contains([]string{"binary", "source", "dir", "buckets", "out", "report"}, f.Name) { // a machine's own paths
+		if !slices.Contains([]string{"binary", "source", "dir", "buckets", "profiles", "out", "report"}, f.Name) { // a machine's own paths
 			made.Options[f.Name] = f.Value.String()
 		}
 	})
@@ -127,6 +128,12 @@ func run() (err error) {
 	for kind, path := range binaries {
 		made.Versions[string(kind)] = version(path)
 	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o750); err != nil {
+			return err
+		}
+		made.Options["profiles"] = "taken"
+	}
 	if o.buckets != "" {
 		if o.buckets, err = os.MkdirTemp(o.buckets, "holdfast-bench-"); err != nil {
 			return err
@@ -140,7 +147,7 @@ func run() (err error) {
 	}
 	defer place.Close()
 
-	opt := measure.Options{Rounds: o.rounds, Span: o.span, Latency: o.latency, Cache: o.cache}
+	opt := measure.Options{Rounds: o.rounds, Span: o.span, Latency: o.latency, Cache: o.cache, Profiles: o.profiles}
 	if o.peers {
 		opt.Peers = []site.Kind{site.Zot, site.Distribution}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -24,6 +26,8 @@ type Options struct {
 	Peers   []site.Kind   // beside Holdfast, where the site has them
 	// Cache has distribution keep what it knows of blobs in memory.
 	Cache bool
+	// Profiles is a folder for a CPU profile of Holdfast in each row, <row>.pprof, of the last round that is measured by time; empty: none.
+	Profiles string
 }
 
 // Runner measures rows at a site. One row at a time.
@@ -94,6 +98,7 @@ func (r *Runner) setups(row rows.Row) (all []site.Setup) {
 		v.Local = row.Local
 		all = append(all, v)
 	}
+	all[0].Profiled = r.opt.Profiles != ""
 	if row.Ours {
 		return all
 	}
@@ -261,6 +266,10 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 	if err != nil {
 		return round{}, err
 	}
+	profiled := func() error { return nil }
+	if p.setup.Profiled && span > 0 && row.Times == 0 {
+		profiled = r.profile(ctx, row, t, span)
+	}
 	own := ownCPU()
 	if row.Times > 0 {
 		one.result = load.Times(ctx, row.Clients, row.Times, p.op)
@@ -268,6 +277,9 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 		one.result = load.Run(ctx, row.Clients, span, p.op)
 	}
 	one.own = ownCPU() - own
+	if err := profiled(); err != nil {
+		return one, err
+	}
 	after, err := t.Usage()
 	if err != nil {
 		return one, err
@@ -280,4 +292,17 @@ func (r *Runner) round(ctx context.Context, row rows.Row, p *pair) (one round, e
 	calls, err := t.SharedCalls(ctx)
 	one.shared = calls.Since(shared)
 	return one, err
+}
+
+// profile begins a profile of the next seconds, and returns what waits for its end.
+func (r *Runner) profile(ctx context.Context, row rows.Row, t *rows.Target, span time.Duration) (wait func() error) {
+	ended := make(chan error, 1)
+	go func() {
+		file, err := os.Create(filepath.Join(r.opt.Profiles, row.Name+".pprof"))
+		if err == nil {
+			err = errors.Join(t.Profile(ctx, max(1, int(span.Seconds())), file), file.Close())
+		}
+		ended <- err
+	}()
+	return func() error { return <-ended }
 }

@@ -88,6 +88,9 @@ func (s *Subject) zotFile(n int) ([]byte, error) {
 	}
 	if s.Kind == Holdfast {
 		file["http"].(map[string]any)["drainDelay"] = "0s"
+		if s.admin != 0 && n == 0 {
+			file["http"].(map[string]any)["adminAddress"] = "127.0.0.1:" + strconv.Itoa(s.admin)
+		}
 	}
 	s.remember(file)
 	if s.Search {

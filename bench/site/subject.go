@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ type Setup struct {
 	Search   bool   // zot: with its index of all images, which it fills when it starts
 	Cache    bool   // distribution: with its cache in memory, which is for one process alone
 	Remember Memory // Holdfast: what it remembers, and with whom
+	Profiled bool   // Holdfast: with the listener that Profile asks
 }
 
 // Subject is a server that is measured.
@@ -38,6 +40,7 @@ type Subject struct {
 	shared   map[string]any // storage.cacheDriver
 	configs  []string
 	ports    []int
+	admin    int // port of the first replica's second listener; 0: it has none
 	children []*cluster.Child
 	balancer *cluster.Child
 }
@@ -81,6 +84,13 @@ func (s *Site) Start(ctx context.Context, setup Setup) (_ *Subject, err error) {
 	}
 	if sub.ports, err = cluster.FreePorts(ctx, setup.Replicas); err != nil {
 		return nil, err
+	}
+	if setup.Profiled {
+		free, err := cluster.FreePorts(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		sub.admin = free[0]
 	}
 	for n := range setup.Replicas {
 		text, err := sub.config(n)
@@ -148,6 +158,24 @@ func (s *Subject) start(ctx context.Context, n int, file string) (*cluster.Child
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+}
+
+// Profile writes where the first replica's CPU time goes in the next seconds. The subject must be Profiled.
+func (s *Subject) Profile(ctx context.Context, seconds int, out io.Writer) error {
+	url := fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/profile?seconds=%d", s.admin, seconds)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("site: %w", err)
+	}
+	_, err = io.Copy(out, resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		err = errors.Join(err, fmt.Errorf("site: %s is answered %s", url, resp.Status))
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 func answers(ctx context.Context, client *http.Client, url string) bool {
