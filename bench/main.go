@@ -50,7 +50,7 @@ func parse() (o options) {
 	flag.StringVar(&o.buckets, "buckets", "", "`folder` for the files of the S3 server, for instance one in memory; empty: that of -dir")
 	flag.StringVar(&o.profiles, "profiles", "", "`folder` for a CPU profile of Holdfast in each row, for go tool pprof; it takes some percent of the speed")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for all that the servers write; empty: a temporary one")
-	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt and plots")
+	flag.StringVar(&o.out, "out", "bench-out", "`folder` for results.json, results.txt (of other sets more.txt, ...) and plots")
 	flag.StringVar(&o.report, "report", "", "a second `folder` for them, as docs/bench")
 	flag.StringVar(&o.compare, "compare", "", "a results.json of before: Holdfast's lines of both are shown beside each other")
 	flag.BoolVar(&o.peers, "peers", false, "distribution too ($DISTRIBUTION, or scripts/tools.sh bench) and zot ($ZOT)")
@@ -100,7 +100,7 @@ func run() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 
 	made := &report.Report{Machine: report.ThisMachine(), Date: time.Now(), Versions: map[string]string{}, Options: map[string]string{}}
-	if o.set == "caches" {
+	if o.set != "table" {
 		made.Name = o.set
 	}
 	flag.Visit(func(f *flag.Flag) {
