@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ type dialer struct {
 
 	mu    sync.Mutex
 	not   map[string]time.Time // before that time, by address
-	first int                  // of the sentinels: the one that answered last
+	first int                  // of the sentinels: the one that is asked first
 }
 
 const (
@@ -52,7 +53,9 @@ func (d *dialer) paused(ctx context.Context, address string, connect func(contex
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
-		d.not[address] = time.Now().Add(dialPause)
+		now := time.Now()
+		maps.DeleteFunc(d.not, func(_ string, until time.Time) bool { return now.After(until) }) // sentinels may name ever others
+		d.not[address] = now.Add(dialPause)
 		return nil, err
 	}
 	delete(d.not, address)

@@ -229,6 +229,24 @@ func TestDemoted(t *testing.T) {
 	works(t, c)
 }
 
+// A host is gone, with the primary and the sentinel that answered last: nothing there refuses a connection. The others are asked.
+func TestSentinelHangs(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	servers, sentinels, err := cache.StartSentinel(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(servers.Kill)
+	t.Cleanup(sentinels.Kill)
+	c := open(t, Config{Addresses: sentinels.Addresses(), Master: cache.MasterName, Password: "secret", SentinelPassword: "watchers"})
+	works(t, c)
+	if err := errors.Join(sentinels[0].Freeze(), servers[0].Freeze()); err != nil {
+		t.Fatal(err)
+	}
+	works(t, c)
+}
+
 // Neither the start nor any call waits for a server that is not there, and when it comes it is used.
 func TestServerComesLater(t *testing.T) {
 	r := server(t)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,17 +24,21 @@ const (
 // errNotPrimary is of a server that the sentinels name, and that says that it is a replica.
 var errNotPrimary = errors.New("redis: the server that the sentinels name is no primary")
 
-// primary connects to the server that the first sentinel which answers names. Errors: those of all sentinels, or of that server.
+// primary connects to the server that the first sentinel which answers names. One that does not answer within ctx, or names a server that is not there or no primary, is the
+// last to be asked the next time: ctx may be too short for another. Errors: those of all sentinels, or of that server.
 func (d *dialer) primary(ctx context.Context) (net.Conn, error) {
 	var errs []error
 	for _, sentinel := range d.sentinels() {
 		address, err := d.named(ctx, sentinel)
 		if err != nil {
+			d.passOver(sentinel)
 			errs = append(errs, fmt.Errorf("redis: ask the sentinel %s: %w", sentinel, err))
+			if ctx.Err() != nil {
+				break
+			}
 			continue
 		}
-		d.answered(sentinel)
-		return d.paused(ctx, address, func(ctx context.Context) (net.Conn, error) {
+		conn, err := d.paused(ctx, address, func(ctx context.Context) (net.Conn, error) {
 			conn, err := d.connect(ctx, address)
 			if err != nil {
 				return nil, err
@@ -43,26 +48,28 @@ func (d *dialer) primary(ctx context.Context) (net.Conn, error) {
 			}
 			return conn, nil
 		})
+		if err != nil {
+			d.passOver(sentinel)
+		}
+		return conn, err
 	}
 	return nil, errors.Join(errs...)
 }
 
-// sentinels are all, and first the one that answered last.
+// sentinels are all, in the order in which they are asked.
 func (d *dialer) sentinels() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	all := d.cfg.Addresses
-	return append(append([]string{}, all[d.first:]...), all[:d.first]...)
+	return slices.Concat(all[d.first:], all[:d.first])
 }
 
-// answered has a sentinel be the first that is asked.
-func (d *dialer) answered(sentinel string) {
+// passOver has another sentinel be the first that is asked.
+func (d *dialer) passOver(sentinel string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, address := range d.cfg.Addresses {
-		if address == sentinel {
-			d.first = i
-		}
+	if all := d.cfg.Addresses; all[d.first] == sentinel {
+		d.first = (d.first + 1) % len(all)
 	}
 }
 
@@ -136,26 +143,30 @@ func (d *dialer) isPrimary(ctx context.Context, conn net.Conn) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// login shows who we are; with no password it does nothing.
+// login shows who we are, where we have a name or a password. A server that wants none lets us in.
 func login(conn io.Writer, answers *bufio.Reader, username, password string) error {
-	if password == "" {
-		return nil
-	}
 	words := []string{"AUTH", username, password}
-	if username == "" {
+	switch {
+	case username == "" && password == "":
+		return nil
+	case username == "":
 		words = []string{"AUTH", password}
 	}
 	if err := send(conn, words...); err != nil {
 		return err
 	}
 	line, err := readLine(answers)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case line[0] == '+', strings.Contains(line, "without any password configured"), strings.Contains(line, "no password is set"):
+		return nil
 	}
-	if line[0] != '+' {
-		return fmt.Errorf("log in: %.100q", line)
+	line, _, _ = strings.Cut(line, ", with args") // which it says again, where it does not know the command
+	if password != "" {
+		line = strings.ReplaceAll(line, password, "...")
 	}
-	return nil
+	return fmt.Errorf("log in: %.100q", line)
 }
 
 func send(conn io.Writer, words ...string) error {
