@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -163,6 +164,20 @@ func TestPayload(t *testing.T) {
 	p.detach()
 	if n, err := p.Read(make([]byte, 1)); err == nil || n > 0 {
 		t.Error("a read after detach")
+	}
+}
+
+// TestPayloadEnds: who has sent all of a body, and looks for its end after the call, finds it.
+func TestPayloadEnds(t *testing.T) {
+	w := newWatch(t.Context(), time.Minute)
+	defer w.stop()
+	p := newPayload(op{}, w, [][]byte{[]byte("ab"), []byte("c")}, 3)
+	if _, err := io.ReadFull(p, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	p.detach()
+	if n, err := p.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 

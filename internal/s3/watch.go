@@ -85,6 +85,9 @@ func (p *payload) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.chunks == nil && p.size > 0 {
+		if p.offset == p.size {
+			return 0, io.EOF // an error here would cost the connection: net/http looks for the end when the answer may be there already
+		}
 		return 0, errDetached
 	}
 	n := 0
