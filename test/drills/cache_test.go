@@ -231,7 +231,7 @@ func TestD28Lying(t *testing.T) {
 	})
 }
 
-// every does something until ctx ends, and returns the first error that has another reason.
+// every does something until ctx ends, and returns the first error. What is begun is done: dynalite ends itself when a client leaves in the middle of a request.
 func every(ctx context.Context, d time.Duration, do func(context.Context) error) error {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
@@ -241,7 +241,7 @@ func every(ctx context.Context, d time.Duration, do func(context.Context) error)
 			return nil
 		case <-tick.C:
 		}
-		if err := do(ctx); err != nil && ctx.Err() == nil {
+		if err := do(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 	}
