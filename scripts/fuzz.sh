@@ -7,12 +7,17 @@ time=${1:-10m} only=${2:-}
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 ran=0 failed=0
+# Inputs are made small only where they fail; -parallel leaves the machine usable.
+fuzz() {
+	go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 1s -parallel "${FUZZ_PARALLEL:-2}" "./$1" >"$output" 2>&1
+}
+# On a busy machine go test takes the end of the time for a failure when it comes in the middle of a run: then there is no input that fails.
+ended() { grep -qE '^ +context deadline exceeded$' "$output" && ! grep -q 'Failing input' "$output"; }
 while IFS=: read -r file target; do
 	[[ $target == *"$only"* ]] || continue
 	dir=$(dirname "$file")
 	ran=$((ran + 1))
-	# Inputs are made small only where they fail; -parallel leaves the machine usable.
-	if go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1s -parallel "${FUZZ_PARALLEL:-2}" "./$dir" >"$output" 2>&1; then
+	if fuzz "$dir" "$target" || { ended && fuzz "$dir" "$target"; }; then
 		result=ok
 	else
 		result=FAIL
