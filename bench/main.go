@@ -128,18 +128,11 @@ func run() (err error) {
 	for kind, path := range binaries {
 		made.Versions[string(kind)] = version(path)
 	}
-	if o.profiles != "" {
-		if err := os.MkdirAll(o.profiles, 0o750); err != nil {
-			return err
-		}
-		made.Options["profiles"] = "taken"
+	if err := o.folders(made); err != nil {
+		return err
 	}
 	if o.buckets != "" {
-		if o.buckets, err = os.MkdirTemp(o.buckets, "holdfast-bench-"); err != nil {
-			return err
-		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.buckets)) }()
-		made.Options["buckets"] = "in a folder of their own"
 	}
 	place, err := site.New(o.dir, o.buckets, binaries)
 	if err != nil {
@@ -172,6 +165,21 @@ func run() (err error) {
 		return errors.Join(failed, err)
 	}
 	return errors.Join(failed, made.Compare(os.Stdout, before))
+}
+
+// folders makes those for profiles and for the S3 server's files, a new one in the folder that was named, where they are to be, and notes that they are there.
+func (o *options) folders(made *report.Report) (err error) {
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o750); err != nil {
+			return err
+		}
+		made.Options["profiles"] = "taken"
+	}
+	if o.buckets != "" {
+		made.Options["buckets"] = "in a folder of their own"
+		o.buckets, err = os.MkdirTemp(o.buckets, "holdfast-bench-")
+	}
+	return err
 }
 
 func choose(o options) (chosen []rows.Row, err error) {

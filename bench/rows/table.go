@@ -150,14 +150,7 @@ func manifestPut(ctx context.Context, t *Target) (load.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load.Plain(func(ctx context.Context, _ int) error {
-		tag := t.Name("v")
-		m, err := image.Manifest(tag)
-		if err != nil {
-			return err
-		}
-		return t.Client.PutManifest(ctx, repo, tag, m)
-	}), nil
+	return load.Plain(func(ctx context.Context, _ int) error { return t.putTagged(ctx, repo, image) }), nil
 }
 
 // manifestGet: the limit reads objects of the same size.

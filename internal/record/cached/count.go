@@ -12,7 +12,8 @@ import (
 var errCount = errors.New("cached: count")
 
 // Count adds n to a counter that replicas share, and that ends ttl after it began, and tells done what it is then. It does not wait: it is done in the background, and
-// not at all when there is no shared cache, or none that answers. A cache that answers with an error, for it may not count, is used for values all the same. What it tells may be wrong, as all that a shared cache says: nothing that must be exact may depend on it.
+// not at all when there is no shared cache, or none that answers. A cache that answers with an error, for it may not count, is used for values all the same. What it
+// tells may be wrong, as all that a shared cache says: nothing that must be exact may depend on it.
 func (s *Store) Count(name string, n int64, ttl time.Duration, done func(total int64)) {
 	sealer, ok := s.sealer()
 	if !ok {

@@ -54,52 +54,8 @@ func TestNonsenseLater(t *testing.T) {
 
 func nonsenseLater(t *testing.T, topology, answer string) {
 	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	serve := func(conn net.Conn) {
-		defer func() { _ = conn.Close() }()
-		var answers strings.Builder
-		in := scanner{}
-		in.whole = func(_ byte, first []byte) error {
-			switch string(first) {
-			case "HELLO":
-				answers.WriteString("%2\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n")
-			case "CLUSTER":
-				_, port, _ := net.SplitHostPort(l.Addr().String())
-				answers.WriteString(strings.ReplaceAll(topology, "PORT", port))
-			case "GET":
-				answers.WriteString(answer)
-			default:
-				answers.WriteString("+OK\r\n")
-			}
-			return nil
-		}
-		buf := make([]byte, 4096)
-		for {
-			n, err := conn.Read(buf)
-			if err != nil || in.scan(buf[:n]) != nil {
-				return
-			}
-			if _, err := conn.Write([]byte(answers.String())); err != nil {
-				return
-			}
-			answers.Reset()
-		}
-	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn)
-		}
-	}()
-	c := open(t, Config{Addresses: []string{l.Addr().String()}})
+	address, _ := liar(t, map[string]string{"HELLO": hello, "CLUSTER": topology, "GET": answer})
+	c := open(t, Config{Addresses: []string{address}})
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if err := c.Set(t.Context(), "k", []byte("v"), time.Minute); err == nil {
 			break

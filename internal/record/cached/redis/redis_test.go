@@ -180,8 +180,9 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// The primary dies, the sentinels choose its replica, and the cache works again by itself.
-func TestSentinel(t *testing.T) {
+// watched starts a primary, a replica and their sentinels.
+func watched(t *testing.T) (servers, sentinels cache.Servers, cfg Config) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	servers, sentinels, err := cache.StartSentinel(ctx, t.TempDir())
@@ -190,7 +191,12 @@ func TestSentinel(t *testing.T) {
 	}
 	t.Cleanup(servers.Kill)
 	t.Cleanup(sentinels.Kill)
-	cfg := Config{Addresses: sentinels.Addresses(), Master: cache.MasterName, Password: "secret", SentinelPassword: "watchers"}
+	return servers, sentinels, Config{Addresses: sentinels.Addresses(), Master: cache.MasterName, Password: "secret", SentinelPassword: "watchers"}
+}
+
+// The primary dies, the sentinels choose its replica, and the cache works again by itself.
+func TestSentinel(t *testing.T) {
+	servers, _, cfg := watched(t)
 	cachedtest.Run(t, func(t *testing.T) cached.Cache {
 		c := open(t, cfg)
 		works(t, c)
@@ -200,30 +206,23 @@ func TestSentinel(t *testing.T) {
 	works(t, c)
 	servers[0].Kill()
 	works(t, c)
-	if role, err := servers[1].Do(ctx, "INFO", "replication"); err != nil || role == "0" {
+	if role, err := servers[1].Do(t.Context(), "INFO", "replication"); err != nil || role == "0" {
 		t.Errorf("the replica: %s, %v", role, err)
 	}
 }
 
 // A primary that is made a replica while it runs is left for the new one.
 func TestDemoted(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	servers, sentinels, err := cache.StartSentinel(ctx, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(servers.Kill)
-	t.Cleanup(sentinels.Kill)
+	servers, sentinels, cfg := watched(t)
 	// The first sentinel is not there: the next is asked.
 	sentinels[0].Kill()
-	c := open(t, Config{Addresses: sentinels.Addresses(), Master: cache.MasterName, Password: "secret", SentinelPassword: "watchers"})
+	c := open(t, cfg)
 	works(t, c)
-	if _, err := sentinels[1].Do(ctx, "SENTINEL", "FAILOVER", cache.MasterName); err != nil {
+	if _, err := sentinels[1].Do(t.Context(), "SENTINEL", "FAILOVER", cache.MasterName); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool {
-		answer, err := servers[0].Do(ctx, "SET", "probe", "v")
+		answer, err := servers[0].Do(t.Context(), "SET", "probe", "v")
 		return err != nil && strings.Contains(err.Error(), "READONLY") || strings.Contains(answer, "READONLY")
 	})
 	works(t, c)
@@ -231,15 +230,8 @@ func TestDemoted(t *testing.T) {
 
 // A host is gone, with the primary and the sentinel that answered last: nothing there refuses a connection. The others are asked.
 func TestSentinelHangs(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	servers, sentinels, err := cache.StartSentinel(ctx, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(servers.Kill)
-	t.Cleanup(sentinels.Kill)
-	c := open(t, Config{Addresses: sentinels.Addresses(), Master: cache.MasterName, Password: "secret", SentinelPassword: "watchers"})
+	servers, sentinels, cfg := watched(t)
+	c := open(t, cfg)
 	works(t, c)
 	if err := errors.Join(sentinels[0].Freeze(), servers[0].Freeze()); err != nil {
 		t.Fatal(err)

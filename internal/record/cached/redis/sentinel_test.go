@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// liar is a server that answers each command by its first word, and +OK to others.
+// liar is a server that answers each command by its first word, and +OK to others. PORT in an answer is its own port.
 func liar(t *testing.T, answers map[string]string) (address string, asked chan string) {
 	t.Helper()
 	var lc net.ListenConfig
@@ -21,6 +21,11 @@ func liar(t *testing.T, answers map[string]string) (address string, asked chan s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
+	address = l.Addr().String()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	asked = make(chan string, 1000)
 	serve := func(conn net.Conn) {
 		defer func() { _ = conn.Close() }()
@@ -31,7 +36,7 @@ func liar(t *testing.T, answers map[string]string) (address string, asked chan s
 			if !found {
 				answer = "+OK\r\n"
 			}
-			out.WriteString(answer)
+			out.WriteString(strings.ReplaceAll(answer, "PORT", port))
 			select {
 			case asked <- string(first):
 			default:
@@ -59,7 +64,7 @@ func liar(t *testing.T, answers map[string]string) (address string, asked chan s
 			go serve(conn)
 		}
 	}()
-	return l.Addr().String(), asked
+	return address, asked
 }
 
 const hello = "%2\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n"
