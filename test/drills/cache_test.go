@@ -338,14 +338,22 @@ func (c *redisCache) spoil(ctx context.Context, random *mathrand.Rand) error {
 	return nil
 }
 
+// put replaces a value in one step: between two, a replica may put its own, and a list cannot be made of that.
 func (c *redisCache) put(ctx context.Context, key string, value []byte, list bool) error {
-	if err := c.client.Do(ctx, c.client.B().Del().Key(key).Build()).Error(); err != nil || len(value) == 0 {
-		return err
+	commands := rueidis.Commands{c.client.B().Multi().Build(), c.client.B().Del().Key(key).Build()}
+	switch {
+	case len(value) == 0:
+	case list: // of another type
+		commands = append(commands, c.client.B().Rpush().Key(key).Element(rueidis.BinaryString(value)).Build())
+	default:
+		commands = append(commands, c.client.B().Set().Key(key).Value(rueidis.BinaryString(value)).Build())
 	}
-	if list { // of another type
-		return c.client.Do(ctx, c.client.B().Rpush().Key(key).Element(rueidis.BinaryString(value)).Build()).Error()
+	for _, result := range c.client.DoMulti(ctx, append(commands, c.client.B().Exec().Build())...) {
+		if err := result.Error(); err != nil {
+			return err
+		}
 	}
-	return c.client.Do(ctx, c.client.B().Set().Key(key).Value(rueidis.BinaryString(value)).Build()).Error()
+	return nil
 }
 
 type tableCache struct {
