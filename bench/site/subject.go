@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"holdfast/bench/proxy"
@@ -197,12 +198,18 @@ func (s *Subject) halt() {
 	s.children = nil
 }
 
-// Empty removes all objects of the subject's store, behind its back.
+// Empty removes all objects of the subject's store, behind its back. The S3 server may still write what the subject asked for before it
+// ended.
 func (s *Subject) Empty() error {
 	if s.Folder == "" {
 		return nil
 	}
-	return os.RemoveAll(s.Folder)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := os.RemoveAll(s.Folder)
+		if !errors.Is(err, syscall.ENOTEMPTY) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // Stop ends the subject and removes what it stored. Safe twice.

@@ -65,10 +65,11 @@ func manifestTo(repo, name, mediaType, content string, tags ...string) Step {
 	return func(e *Env) {
 		e.Helper()
 		e.keep(name, e.text(content), e.text(mediaType))
-		if len(tags) == 0 {
-			tags = []string{"{" + name + "}"}
+		by := tags // the step is played by several targets at once
+		if len(by) == 0 {
+			by = []string{"{" + name + "}"}
 		}
-		for _, tag := range tags {
+		for _, tag := range by {
 			e.exchange(Exchange{
 				Do: "PUT /v2/" + repo + "/manifests/" + tag, Body: "{" + name + ".bytes}",
 				Header: []string{"Content-Type: " + mediaType}, Want: Want{Status: 201},
