@@ -3,7 +3,7 @@
 // goes on, which answer is lost, which write lands late or twice, which replica dies before or after a write.
 // After every step it checks invariants on the stored values (I2 and I3 of the protocol, and that what names a
 // segment is what may: ADR 5), after every
-// schedule the contract: histories are linearizable per tag, manifest and blob, nothing acknowledged is
+// schedule the contract: histories are linearizable per tag, manifest and blob, and per tag and manifest, nothing acknowledged is
 // lost, no 404 is false, no byte is wrong, and what failed can be done again.
 //
 // Small scenarios are explored exhaustively up to a Bound (Explore), beyond it by seeds (Walk); every operation by

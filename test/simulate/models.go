@@ -10,14 +10,31 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// judged remembers which histories of one object were found to be linearizable: most schedules of a
-// scenario differ in nothing that a client sees.
+// judged remembers which histories were found to be linearizable: most schedules of a scenario differ in nothing that a
+// client sees.
 type judged struct {
 	mu    sync.Mutex
 	known map[string]bool
 }
 
-// checkHistory checks that what the calls saw of each object is linearizable.
+// judge reports whether a history, named by key, is good.
+func (j *judged) judge(key string, good func() bool) bool {
+	j.mu.Lock()
+	known := j.known[key]
+	j.mu.Unlock()
+	if known {
+		return true
+	}
+	if !good() {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.known[key] = true
+	return true
+}
+
+// checkHistory checks that what the calls saw of each object is linearizable, and of each tag with its manifests.
 func (w *world) checkHistory(memory *judged) {
 	objects := map[string][]fact{}
 	for _, f := range w.history {
@@ -26,21 +43,11 @@ func (w *world) checkHistory(memory *judged) {
 	for object, facts := range objects {
 		facts = w.relevant(facts)
 		slices.SortStableFunc(facts, func(a, b fact) int { return int(a.call - b.call) })
-		key := canonical(facts)
-		memory.mu.Lock()
-		good := memory.known[key]
-		memory.mu.Unlock()
-		if good {
-			continue
-		}
-		if !linearizable(facts) {
+		if !memory.judge(canonical(facts), func() bool { return linearizable(facts) }) {
 			w.breaks("not linearizable: %s\n%s", object, describe(facts))
-			continue
 		}
-		memory.mu.Lock()
-		memory.known[key] = true
-		memory.mu.Unlock()
 	}
+	w.checkPairs(memory)
 }
 
 // relevant leaves out what can be no explanation: a push that is refused leaves its manifest, unacknowledged and without a tag, only when

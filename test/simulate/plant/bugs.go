@@ -96,6 +96,21 @@ func pushBugs() []Bug {
 `, `		t.tag = tag
 		if err := p.lives(ctx); err != nil && !planted("tag-set-without-a-look") {
 `),
+		{"tags-read-with-the-manifest", "a push reads its tags beside its manifest, and only before the fence", "and two pushes of it", []Edit{
+			{push, `		if p.restores {
+			break // it begins`, `		if p.restores || planted("tags-read-with-the-manifest") {
+			break // it begins`},
+			{push, `	now, err := p.l.readFence(ctx, p.repo)
+`, `	if planted("tags-read-with-the-manifest") {
+		for i := range p.tags {
+			if p.tags[i].tag, err = read[tagHead](ctx, p.l, format.TagKey(p.repo, p.tags[i].name)); err != nil {
+				return err
+			}
+		}
+	}
+	now, err := p.l.readFence(ctx, p.repo)
+`},
+		}},
 		one("acknowledged-before-the-tag", "a push is acknowledged before its tags are set", "tag", push,
 			`	if err := p.setTags(ctx); err != nil {
 		return err
