@@ -33,7 +33,7 @@ const (
 	stepTime     = 2 * time.Second         // a step that takes no time at a store that is well: connecting, a small body that has begun
 	stallTime    = 10 * time.Second        // a body without a byte for so long is broken
 	maxAttempts  = 3
-	maxAnswered  = 5 // while the store answers, with a 5xx: that is cheap for both sides
+	maxAnswered  = 5 // while the store answers, with a 5xx or 409: that is cheap for both sides
 	backoffBase  = 50 * time.Millisecond
 	backoffSlow  = 250 * time.Millisecond // base after SlowDown
 	backoffMax   = time.Second

@@ -20,6 +20,10 @@ func TestRetries(t *testing.T) {
 		_, err := c.PutValue(ctx, "k", []byte("v"), Condition{Absent: true})
 		return err
 	}
+	put := func(c *Client, ctx context.Context) error {
+		_, err := c.PutObject(ctx, "k", [][]byte{[]byte("v")}, 1)
+		return err
+	}
 	remove := func(c *Client, ctx context.Context) error { return c.Delete(ctx, "k", `"e"`) }
 	for _, c := range []struct {
 		name     string
@@ -45,6 +49,7 @@ func TestRetries(t *testing.T) {
 		{"create 412", create, 412, "PreconditionFailed", 1, Precondition},
 		{"create 409", create, 409, "ConditionalRequestConflict", 1, Conflict},
 		{"create ExpiredToken, fixed keys", create, 400, "ExpiredToken", 1, Rejected},
+		{"put 409", put, 409, "OperationAborted", maxAnswered, Conflict},
 		{"remove 500", remove, 500, "InternalError", 1, Unavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {

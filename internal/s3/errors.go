@@ -34,7 +34,8 @@ const (
 	NotFound
 	// Precondition: the condition does not hold (412).
 	Precondition
-	// Conflict: a race with another request (409); the store asks to look again.
+	// Conflict: a race with another request (409); the store asks to look again. versitygw says so when the folder of a key
+	// vanishes, with another key of it, while the key is written.
 	Conflict
 	// BadRange: the range starts at or past the object's end (416).
 	BadRange
@@ -97,14 +98,14 @@ var (
 	errLength      = errors.New("the answer has no length")
 )
 
-// answered reports a 5xx that is not the store's wish for fewer requests.
+// answered reports a 5xx that is not the store's wish for fewer requests, or the loss of a race.
 func (e *Error) answered() bool {
-	return e.Kind == Unavailable && e.Status >= http.StatusInternalServerError
+	return e.Kind == Unavailable && e.Status >= http.StatusInternalServerError || e.Kind == Conflict
 }
 
 // retryable reports whether another attempt may help. Only requests that may be repeated are.
 func (k Kind) retryable() bool {
-	return k == Unavailable || k == Timeout || k == NotSent || k == Throttled
+	return k == Unavailable || k == Timeout || k == NotSent || k == Throttled || k == Conflict
 }
 
 // expired are the codes of credentials that a refresh mends.

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"time"
 
 	"holdfast/internal/s3"
 )
@@ -18,11 +19,32 @@ func lost(err error) bool {
 	return false
 }
 
+const (
+	overtaken      = 5 // how often a store may answer 409 to who is alone with a key
+	overtakenPause = 10 * time.Millisecond
+)
+
+// put writes a value under a condition that holds unless somebody else writes the key. It asks again when the store says that another request came between,
+// which concerns its folder, where stores have such.
+func (p *probe) put(ctx context.Context, key string, value []byte, cond s3.Condition) (s3.Info, error) {
+	for try := 1; ; try++ {
+		info, err := p.client.PutValue(ctx, key, value, cond)
+		if err == nil || s3.KindOf(err) != s3.Conflict || try == overtaken {
+			return info, err
+		}
+		select {
+		case <-time.After(overtakenPause << try):
+		case <-ctx.Done():
+			return s3.Info{}, ctx.Err()
+		}
+	}
+}
+
 // create checks If-None-Match, one request after the other.
 func (p *probe) create(ctx context.Context) error {
 	key := p.dir + "create"
 	first, second := nonce(valueSize), nonce(valueSize)
-	one, err := p.client.PutValue(ctx, key, first, s3.Condition{Absent: true})
+	one, err := p.put(ctx, key, first, s3.Condition{Absent: true})
 	if lost(err) {
 		return unconditional("the bucket answers If-None-Match: * on a new key with %v", err)
 	} else if err != nil {
@@ -53,15 +75,15 @@ func (p *probe) create(ctx context.Context) error {
 func (p *probe) swap(ctx context.Context) error {
 	key := p.dir + "swap"
 	values := [][]byte{nonce(valueSize), nonce(valueSize), nonce(valueSize), nonce(valueSize)}
-	first, err := p.client.PutValue(ctx, key, values[0], s3.Condition{Absent: true})
+	first, err := p.put(ctx, key, values[0], s3.Condition{Absent: true})
 	if err != nil {
 		return p.diagnose(err, "s3:PutObject")
 	}
-	second, err := p.client.PutValue(ctx, key, values[1], s3.Condition{Match: s3.Quoted.Format(first.Version)})
+	second, err := p.put(ctx, key, values[1], s3.Condition{Match: s3.Quoted.Format(first.Version)})
 	if lost(err) {
 		p.form = s3.Unquoted
 		p.result.note("the store wants the ETag in If-Match without quotes")
-		second, err = p.client.PutValue(ctx, key, values[1], s3.Condition{Match: s3.Unquoted.Format(first.Version)})
+		second, err = p.put(ctx, key, values[1], s3.Condition{Match: s3.Unquoted.Format(first.Version)})
 		if lost(err) {
 			return unconditional("the bucket answers If-Match with the right ETag with %v", err)
 		}

@@ -30,8 +30,8 @@ func TestHostile(t *testing.T) {
 	}{
 		{"ignores If-None-Match", s3test.IgnoreHeader("If-None-Match"), probe.Conditions, "ignores If-None-Match"},
 		{"ignores If-Match", s3test.IgnoreHeader("If-Match"), probe.Conditions, "ignores If-Match"},
-		{"creates in two steps", s3test.RacyHeader("If-None-Match", 5*time.Millisecond), probe.Conditions, "won under If-None-Match"},
-		{"swaps in two steps", s3test.RacyHeader("If-Match", 5*time.Millisecond), probe.Conditions, "won under If-Match"},
+		{"creates in two steps", s3test.RacyHeader("If-None-Match", 50*time.Millisecond), probe.Conditions, "won under If-None-Match"},
+		{"swaps in two steps", s3test.RacyHeader("If-Match", 50*time.Millisecond), probe.Conditions, "won under If-Match"},
 		{"reads end early", s3test.ShortReads, probe.Consistency, "ended before the length"},
 		{"reads are torn", s3test.TornReads, probe.Consistency, "torn"},
 		{"lists are stale", s3test.Stale("ListObjectsV2", time.Minute), probe.Consistency, "list"},
@@ -53,6 +53,26 @@ func TestHostile(t *testing.T) {
 				t.Errorf("no remedy, or unavailable: %v", err)
 			}
 		})
+	}
+}
+
+// TestOvertaken: a store that tells who writes a key, again and again, that another request came between is no bad store.
+func TestOvertaken(t *testing.T) {
+	server := s3test.Servers(t)[0]
+	good, err := probe.Run(t.Context(), server.Client(t), probe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := server.Proxy(t, s3test.Overtaken(3)).Client(t)
+	result, err := probe.Ensure(t.Context(), client, "v")
+	if err != nil || result.Tier != good.Tier || result.Traits != good.Traits {
+		t.Errorf("the full test: %+v, %v; want %+v", result, err, good)
+	}
+	if result, err = probe.Ensure(t.Context(), client, "v"); err != nil || !result.Cached {
+		t.Errorf("the quick test: %+v, %v", result, err)
+	}
+	if result.Forget != nil {
+		result.Forget()
 	}
 }
 

@@ -31,10 +31,10 @@ func (p *probe) keys(ctx context.Context) error {
 }
 
 func (p *probe) replaceKey(ctx context.Context, key string) error {
-	created, err := p.client.PutValue(ctx, key, nonce(valueSize), s3.Condition{Absent: true})
+	created, err := p.put(ctx, key, nonce(valueSize), s3.Condition{Absent: true})
 	if err != nil {
 		return err
 	}
-	_, err = p.client.PutValue(ctx, key, nonce(valueSize), s3.Condition{Match: p.form.Format(created.Version)})
+	_, err = p.put(ctx, key, nonce(valueSize), s3.Condition{Match: p.form.Format(created.Version)})
 	return err
 }

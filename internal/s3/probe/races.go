@@ -119,7 +119,7 @@ func (p *probe) raceCreate(ctx context.Context) error {
 func (p *probe) raceSwap(ctx context.Context) error {
 	key := p.dir + "race-swap"
 	current := nonce(valueSize)
-	info, err := p.client.PutValue(ctx, key, current, s3.Condition{Absent: true})
+	info, err := p.put(ctx, key, current, s3.Condition{Absent: true})
 	if err != nil {
 		return p.diagnose(err, "s3:PutObject")
 	}

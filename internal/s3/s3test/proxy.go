@@ -171,6 +171,31 @@ func RacyHeader(name string, wait time.Duration) func(http.RoundTripper) http.Ro
 	}
 }
 
+// Overtaken is the behaviour of a store that answers the first few writes of each key as a gateway over a file system does whose folder for it
+// vanishes meanwhile: nothing is written.
+func Overtaken(times int) func(http.RoundTripper) http.RoundTripper {
+	var (
+		mu   sync.Mutex
+		seen = map[string]int{}
+	)
+	return func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripper(func(r *http.Request) (*http.Response, error) {
+			if Op(r) != "PutObject" {
+				return next.RoundTrip(r)
+			}
+			mu.Lock()
+			seen[r.URL.Path]++
+			n := seen[r.URL.Path]
+			mu.Unlock()
+			if n > times {
+				return next.RoundTrip(r)
+			}
+			drain(r)
+			return answer(r, http.StatusConflict, "ExistingObjectIsDirectory"), nil
+		})
+	}
+}
+
 func replace(resp *http.Response, body []byte) *http.Response {
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if resp.Request.Method != http.MethodHead {
