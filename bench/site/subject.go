@@ -14,6 +14,7 @@ import (
 
 	"holdfast/bench/proxy"
 	"holdfast/test/cluster"
+	"holdfast/test/ports"
 )
 
 // Setup says what to start.
@@ -83,11 +84,11 @@ func (s *Site) Start(ctx context.Context, setup Setup) (_ *Subject, err error) {
 	if sub.shared, err = s.sharedCache(ctx, setup.Remember); err != nil {
 		return nil, err
 	}
-	if sub.ports, err = cluster.FreePorts(ctx, setup.Replicas); err != nil {
+	if sub.ports, err = ports.Free(ctx, setup.Replicas); err != nil {
 		return nil, err
 	}
 	if setup.Profiled {
-		free, err := cluster.FreePorts(ctx, 1)
+		free, err := ports.Free(ctx, 1)
 		if err != nil {
 			return nil, err
 		}

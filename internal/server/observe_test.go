@@ -121,7 +121,7 @@ func TestTraced(t *testing.T) {
 
 // TestAdminListener: it has what the clients' listener has not, and is there until the drain has ended.
 func TestAdminListener(t *testing.T) {
-	r := runServer(t, func(cfg *Config) { cfg.Observe.AdminAddress, cfg.DrainDelay = "127.0.0.1:0", 300*time.Millisecond })
+	r := runServer(t, func(cfg *Config) { cfg.Observe.AdminAddress, cfg.DrainDelay = "127.0.0.1:0", 2*time.Second })
 	admin := r.admin()
 	for path, says := range map[string]string{"/metrics": "holdfast_ready 1", "/readyz": "ready", "/livez": "alive", "/startupz": "started", "/debug/pprof/heap?debug=1": "heap profile", "/debug/pprof/": "goroutine"} {
 		if status, body, _ := fetch(t, "GET", admin+path, nil); status != http.StatusOK || !strings.Contains(body, says) {

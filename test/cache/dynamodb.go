@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strconv"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // DynamoDB is a server that speaks its protocol, with all tables in memory. Its methods are for one caller at a time.
@@ -25,11 +27,11 @@ func StartDynamoDB(ctx context.Context, port int) (*DynamoDB, error) {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	if port == 0 {
-		ports, err := freePorts(ctx, 1)
+		found, err := ports.Free(ctx, 1)
 		if err != nil {
 			return nil, err
 		}
-		port = ports[0]
+		port = found[0]
 	}
 	d := &DynamoDB{URL: "http://" + address(port), process: process{path: node, port: port, args: []string{
 		DynaliteScript(), "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--createTableMs", "50", "--deleteTableMs", "0",

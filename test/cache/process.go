@@ -91,21 +91,6 @@ func (p *process) thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// freePorts finds n loopback ports that nobody listens on.
-func freePorts(ctx context.Context, n int) ([]int, error) {
-	var found []int
-	for range n {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("cache: find a free port: %w", err)
-		}
-		defer l.Close() //nolint:errcheck // held so that no two are the same
-		found = append(found, l.Addr().(*net.TCPAddr).Port)
-	}
-	return found, nil
-}
-
 // installed has scripts/tools.sh install what is not there.
 func installed(ctx context.Context) error {
 	if _, err := exec.LookPath("redis-sentinel"); err == nil {

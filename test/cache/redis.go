@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // Redis is one server. Its methods are for one caller at a time.
@@ -27,11 +29,11 @@ func StartRedis(ctx context.Context, dir string, directives ...string) (*Redis, 
 	if err := installed(ctx); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 1)
+	found, err := ports.Free(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	return startRedis(ctx, dir, "redis-server", ports[0], directives...)
+	return startRedis(ctx, dir, "redis-server", found[0], directives...)
 }
 
 func startRedis(ctx context.Context, dir, program string, port int, directives ...string) (*Redis, error) {
@@ -158,11 +160,11 @@ func StartSentinel(ctx context.Context, dir string) (servers, sentinels Servers,
 		return servers, nil, err
 	}
 	servers = append(servers, replica)
-	ports, err := freePorts(ctx, 3)
+	found, err := ports.Free(ctx, 3)
 	if err != nil {
 		return servers, nil, err
 	}
-	for _, port := range ports {
+	for _, port := range found {
 		s, err := startRedis(ctx, dir, "redis-sentinel", port, "requirepass watchers", "sentinel sentinel-pass watchers",
 			fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", MasterName, primary.port), "sentinel auth-pass "+MasterName+" secret",
 			"sentinel down-after-milliseconds "+MasterName+" 1000", "sentinel failover-timeout "+MasterName+" 3000")
@@ -194,12 +196,12 @@ func StartCluster(ctx context.Context, dir string) (servers Servers, err error) 
 	if err := installed(ctx); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 6)
+	found, err := ports.Free(ctx, 6)
 	if err != nil {
 		return nil, err
 	}
-	for i, port := range ports[:3] {
-		r, err := startRedis(ctx, dir, "redis-server", port, "cluster-enabled yes", "cluster-node-timeout 2000", "cluster-port "+strconv.Itoa(ports[3+i]))
+	for i, port := range found[:3] {
+		r, err := startRedis(ctx, dir, "redis-server", port, "cluster-enabled yes", "cluster-node-timeout 2000", "cluster-port "+strconv.Itoa(found[3+i]))
 		if err != nil {
 			return servers, err
 		}

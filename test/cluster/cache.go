@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/test/cache"
+	"holdfast/test/ports"
 )
 
 // The shared caches that Options.Cache names.
@@ -30,7 +31,7 @@ func (c *Cluster) startCache(ctx context.Context) error {
 	if kind == NoCache || c.opt.Store == Local {
 		return nil
 	}
-	found, err := ports(ctx, 1)
+	found, err := ports.Free(ctx, 1)
 	if err != nil {
 		return err
 	}

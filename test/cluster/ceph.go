@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 //go:embed testdata/ceph.conf
@@ -32,7 +34,7 @@ type ceph struct {
 // startCeph runs a Ceph cluster and two radosgw on it. It takes some 20 s and
 // 1.7 GB of memory.
 func startCeph(ctx context.Context, g *group, dir string, say progress) ([]string, error) {
-	free, err := ports(ctx, 4)
+	free, err := ports.Free(ctx, 4)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"holdfast/test/ports"
 )
 
 // The stores that Options.Store names.
@@ -148,7 +150,7 @@ func workplace(dir string) (string, *group, error) {
 
 // choosePorts checks the ports that were asked for and finds the others.
 func (c *Cluster) choosePorts(ctx context.Context) error {
-	found, err := ports(ctx, c.opt.Replicas+1)
+	found, err := ports.Free(ctx, c.opt.Replicas+1)
 	if err != nil {
 		return err
 	}

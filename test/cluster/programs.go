@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // Programs are the children of a caller that puts an installation of its own together, as the benchmark does, with the
@@ -91,7 +93,7 @@ func (p *Programs) HAProxy(ctx context.Context, name string, servers []int) (*Ch
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := ports(ctx, 1)
+	found, err := ports.Free(ctx, 1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -107,9 +109,6 @@ func (p *Programs) HAProxy(ctx context.Context, name string, servers []int) (*Ch
 
 // Stop ends every child. Safe twice.
 func (p *Programs) Stop() { p.group.stop() }
-
-// FreePorts returns n loopback ports that nobody listens on, all different.
-func FreePorts(ctx context.Context, n int) ([]int, error) { return ports(ctx, n) }
 
 // Answers returns a probe for Program.Ready: GET url answers with the status; 0: with any.
 func Answers(url string, status int) func(context.Context) error { return answers(url, status) }

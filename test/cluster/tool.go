@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // Tool finds a program: in $HOLDFAST_TOOLS (default ~/.cache/holdfast/tools),
@@ -36,36 +35,6 @@ func Tool(name string) (string, error) {
 	return path, nil
 }
 
-// Searches for ports begin together in many tests of a process: the first at a place that is left to chance, each later one apart from those before.
-var searches, chance = new(atomic.Int64), rand.Int64N(1 << 30)
-
-const apart = 32
-
-// ports hands out n free loopback ports, all different. They lie below the range
-// from which the kernel takes ports for outgoing connections, so that nothing
-// but another starter is likely to take one before its server does.
-func ports(ctx context.Context, n int) ([]int, error) {
-	const first, last = 18000, 32000
-	var lc net.ListenConfig
-	var found []int
-	begin := (searches.Add(1)*apart + chance) % (last - first)
-	for port := first + int(begin); len(found) < n; port++ {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("cluster: find a free port: %w", err)
-		}
-		if port >= last {
-			port = first
-		}
-		l, err := lc.Listen(ctx, "tcp", address(port))
-		if err != nil {
-			continue
-		}
-		defer l.Close() //nolint:errcheck // held so that no two calls find one port
-		found = append(found, port)
-	}
-	return found, nil
-}
-
 // free reports a clear error when somebody listens on port.
 func free(ctx context.Context, port int, what string) error {
 	var lc net.ListenConfig
@@ -81,7 +50,7 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", address)
 }
 
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func address(port int) string { return ports.Address(port) }
 
 // answers returns a probe: GET url answers with status want (0: with any).
 func answers(url string, want int) func(context.Context) error {

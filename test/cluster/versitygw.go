@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // The keys of every S3 server that is started here.
@@ -29,12 +31,12 @@ func startVersityGW(ctx context.Context, g *group, dir string, say progress) ([]
 	if err := os.MkdirAll(root, 0o750); err != nil {
 		return nil, err
 	}
-	ports, err := ports(ctx, 2)
+	found, err := ports.Free(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
 	var urls []string
-	for i, port := range ports {
+	for i, port := range found {
 		// Without keep-alive it closes each connection. The object lock file stays
 		// on: it is what makes conditional writes atomic across the two.
 		p, err := g.start(ctx, command{name: "versitygw-" + strconv.Itoa(i+1), path: bin, args: []string{

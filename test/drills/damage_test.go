@@ -169,10 +169,12 @@ func (b *blob) mends(why string) {
 func (b *blob) push() int {
 	b.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		_, _, location, err := b.ask(http.MethodPost, b.cluster.URL+"/v2/"+b.repo+"/blobs/uploads/", "")
+		status, _, location, err := b.ask(http.MethodPost, b.cluster.URL+"/v2/"+b.repo+"/blobs/uploads/", "")
 		b.must(err)
-		status, _, _, err := b.ask(http.MethodPut, b.cluster.URL+location+"?digest="+string(b.digest), string(b.content))
-		b.must(err)
+		if status == http.StatusAccepted {
+			status, _, _, err = b.ask(http.MethodPut, b.cluster.URL+location+"?digest="+string(b.digest), string(b.content))
+			b.must(err)
+		}
 		if status != http.StatusServiceUnavailable || time.Now().After(deadline) {
 			return status
 		}

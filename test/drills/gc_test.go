@@ -20,7 +20,7 @@ func TestD32Collector(t *testing.T) {
 	perform(t, drill{
 		id: "D32", grace: grace, cluster: collecting(500), load: churning(16), after: (*run).accounts,
 		inject: func(r *run) {
-			ctx, stop := context.WithTimeout(r.Context(), pick(size, 38*time.Second, 10*time.Minute))
+			ctx, stop := context.WithTimeout(r.Context(), pick(size, 45*time.Second, 10*time.Minute))
 			defer stop()
 			var wg sync.WaitGroup
 			wg.Go(func() { others.run(ctx, r, "collector", 1, 2*time.Second, 12*time.Second) })
@@ -84,7 +84,7 @@ func TestD33TwoCollectors(t *testing.T) {
 	perform(t, drill{
 		id: "D33", grace: grace, cluster: collecting(100), load: churning(pick(size, 8, 16)), after: (*run).accounts,
 		inject: func(r *run) {
-			ctx, stop := context.WithTimeout(r.Context(), pick(size, 40*time.Second, 3*time.Minute))
+			ctx, stop := context.WithTimeout(r.Context(), pick(size, 50*time.Second, 3*time.Minute))
 			defer stop()
 			var wg sync.WaitGroup
 			for n := range both {

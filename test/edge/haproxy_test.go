@@ -21,6 +21,7 @@ import (
 
 	"holdfast/internal/edge/certs/certstest"
 	"holdfast/test/cluster"
+	"holdfast/test/ports"
 )
 
 // site is a replica with TLS, and HAProxy with a published file before it.
@@ -37,12 +38,11 @@ type site struct {
 // free is a port that nobody has.
 func free(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	found, err := ports.Free(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	return found[0]
 }
 
 // start runs a replica by a part of a configuration, and HAProxy by a file of deploy/haproxy.
@@ -56,7 +56,7 @@ func start(t *testing.T, file string, http map[string]any) *site {
 		http["tls"].(map[string]string)["cacert"] = authorities
 	}
 	certstest.Write(t, s.dir, "registry.pem", append(slices.Clone(pair.Cert), pair.Key...))
-	port, front := free(t), free(t)
+	program, port, front := binary(t), free(t), free(t)
 	s.replica, s.haproxy, s.log = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", front), filepath.Join(s.dir, "log")
 	http["address"], http["port"], http["drainDelay"] = "127.0.0.1", port, "0s"
 	config, err := json.Marshal(map[string]any{"storage": map[string]any{"rootDirectory": filepath.Join(s.dir, "data")}, "http": http, "log": map[string]any{"output": s.log, "level": "debug"}})
@@ -64,7 +64,7 @@ func start(t *testing.T, file string, http map[string]any) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.end)
-	s.run(binary(t), "serve", certstest.Write(t, s.dir, "config.json", config))
+	s.run(program, "serve", certstest.Write(t, s.dir, "config.json", config))
 	s.wait("https://" + s.replica + "/readyz")
 
 	text, err := os.ReadFile("../../deploy/haproxy/" + file)

@@ -154,20 +154,35 @@ func TestFaults(t *testing.T) {
 func TestHangEndsWithItsClientAndWithTheProxy(t *testing.T) {
 	s := newStore(t)
 	p := newProxy(t, s, fault.Rule{Fault: fault.Hang()})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	hang := func(n int) {
+		for end := time.Now().Add(20 * time.Second); p.Counts()["hang"] < n; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d calls hang, want %d", p.Counts()["hang"], n)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, p.URL+"/b/k", bytes.NewReader(make([]byte, 1<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		t.Error("an answer came:", resp.Status, resp.Body.Close())
+	left := make(chan error, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		left <- err
+	}()
+	hang(1)
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Error("the client's call ended with", err)
 	}
-	failed := make(chan answer)
+	failed := make(chan answer, 1)
 	go func() { failed <- call(t, p, http.MethodGet, "/b/k", "") }()
-	for p.Counts()["hang"] < 2 {
-		time.Sleep(time.Millisecond) // bounded by the test's own deadline
-	}
+	hang(2)
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -23,6 +22,7 @@ import (
 
 	"holdfast/test/cluster"
 	"holdfast/test/cluster/clustertest"
+	"holdfast/test/ports"
 )
 
 // site is two replicas over a bucket, each with a directory beside it and both kinds of caches, and clients that never stop.
@@ -63,13 +63,11 @@ func start(t *testing.T) *site {
 // free is an address that nobody listens at.
 func free(t *testing.T) string {
 	t.Helper()
-	var listen net.ListenConfig
-	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	found, err := ports.Free(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // its address is all that is wanted
-	return l.Addr().String()
+	return ports.Address(found[0])
 }
 
 // work pushes an image to a replica, under a tag that all clients set, and pulls it.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"holdfast/internal/access"
 	"holdfast/internal/access/authn"
 	"holdfast/internal/access/authn/workload"
+	"holdfast/test/ports"
 	"holdfast/test/provider"
 )
 
@@ -30,14 +30,11 @@ func start(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	found, err := ports.Free(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := found[0]
 	script, err := filepath.Abs("provider.mjs")
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // Options are what a provider knows.
@@ -47,15 +49,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	found, err := ports.Free(ctx, 1)
 	if err != nil {
-		return nil, fmt.Errorf("provider: find a free port: %w", err)
+		return nil, fmt.Errorf("provider: %w", err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return nil, fmt.Errorf("provider: find a free port: %w", err)
-	}
+	port := found[0]
 	s := &Server{Issuer: "http://127.0.0.1:" + strconv.Itoa(port), port: port, script: script}
 	client := map[string]any{"client_id": o.ClientID, "redirect_uris": o.RedirectURLs, "post_logout_redirect_uris": o.LogoutURLs,
 		"grant_types": []string{"authorization_code"}, "response_types": []string{"code"}}

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // What is in the directory.
@@ -67,11 +69,11 @@ func Start(ctx context.Context, dir string, people ...Person) (*Server, error) {
 	if err := install(ctx); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 2)
+	found, err := ports.Free(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Port: ports[0], TLSPort: ports[1], dir: dir, CAFile: filepath.Join(dir, "ca.pem"), OtherCAFile: filepath.Join(dir, "other.pem")}
+	s := &Server{Port: found[0], TLSPort: found[1], dir: dir, CAFile: filepath.Join(dir, "ca.pem"), OtherCAFile: filepath.Join(dir, "other.pem")}
 	if err := s.certificates(); err != nil {
 		return nil, err
 	}
@@ -288,19 +290,4 @@ func (s *Server) certificates() error {
 
 func writePEM(file, kind string, der []byte) error {
 	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
-}
-
-// freePorts finds n loopback ports that nobody listens on.
-func freePorts(ctx context.Context, n int) ([]int, error) {
-	var found []int
-	for range n {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("slapd: find a free port: %w", err)
-		}
-		defer l.Close() //nolint:errcheck // held so that no two are the same
-		found = append(found, l.Addr().(*net.TCPAddr).Port)
-	}
-	return found, nil
 }

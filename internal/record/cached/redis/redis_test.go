@@ -218,9 +218,10 @@ func TestDemoted(t *testing.T) {
 	sentinels[0].Kill()
 	c := open(t, cfg)
 	works(t, c)
-	if _, err := sentinels[1].Do(t.Context(), "SENTINEL", "FAILOVER", cache.MasterName); err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, func() bool { // it may have learnt of the replica only just now
+		_, err := sentinels[1].Do(t.Context(), "SENTINEL", "FAILOVER", cache.MasterName)
+		return err == nil || strings.Contains(err.Error(), "INPROG")
+	})
 	waitFor(t, func() bool {
 		answer, err := servers[0].Do(t.Context(), "SET", "probe", "v")
 		return err != nil && strings.Contains(err.Error(), "READONLY") || strings.Contains(answer, "READONLY")
