@@ -21,7 +21,7 @@ func lost(err error) bool {
 
 const (
 	overtaken      = 5 // how often a store may answer 409 to who is alone with a key
-	overtakenPause = 10 * time.Millisecond
+	overtakenPause = 5 * time.Millisecond
 )
 
 // put writes a value under a condition that holds unless somebody else writes the key. It asks again when the store says that another request came between,
