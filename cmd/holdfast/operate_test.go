@@ -422,21 +422,25 @@ func TestTooShortAges(t *testing.T) {
 	}
 }
 
-// writesNothing runs a command, which is to leave the directory as it is. A server may write its heartbeat meanwhile, but not each time.
+// writesNothing runs a command, which is to leave the directory as it is. A server may write its heartbeat into the database meanwhile, but not each time.
 func (m mode) writesNothing(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	diff := ""
-	for range 3 {
+	database := filepath.Join(dir, "holdfast", "records.db")
+	for try := 1; ; try++ {
 		before := m.tree(t, dir)
 		code, stdout, stderr = outcome(t, args...)
-		if diff = cmp.Diff(before, m.tree(t, dir)); diff == "" || !m.served {
-			break
+		after := m.tree(t, dir)
+		if m.served && try < 3 && before[database] != after[database] {
+			before[database] = after[database]
+			if cmp.Equal(before, after) {
+				continue
+			}
 		}
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("%s wrote (-before +after):\n%s", strings.Join(args, " "), diff)
+		}
+		return code, stdout, stderr
 	}
-	if diff != "" {
-		t.Errorf("%s wrote (-before +after):\n%s", strings.Join(args, " "), diff)
-	}
-	return code, stdout, stderr
 }
 
 // tree are the files below a directory, by the hash of their content. Of the database it is the hash of what is in it: to open it writes
@@ -471,14 +475,13 @@ func (m mode) tree(t *testing.T, dir string) map[string]string {
 func eachFile(t *testing.T, dir string, do func(path string, content []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
+		var content []byte
+		if err == nil && entry.Type().IsRegular() {
+			if content, err = os.ReadFile(path); err == nil {
+				do(path, content)
+			}
 		}
-		content, err := os.ReadFile(path)
-		if err == nil {
-			do(path, content)
-		}
-		if errors.Is(err, fs.ErrNotExist) { // a server may run
+		if errors.Is(err, fs.ErrNotExist) && path != dir { // a server may run
 			return nil
 		}
 		return err

@@ -40,7 +40,7 @@ func TestBrokenOr(t *testing.T) {
 	for reason, want := range map[probe.Reason]bool{
 		probe.Conditions: true, probe.Consistency: true, probe.Multipart: true, probe.Setting: true,
 		probe.Bucket: false, probe.Credentials: false, probe.Permission: false, probe.Region: false,
-		probe.Clock: false, probe.TLS: false, probe.Request: false,
+		probe.Clock: false, probe.TLS: false, probe.Request: false, probe.Reads: false,
 	} {
 		err := brokenOr(fmt.Errorf("self-test: %w", &probe.Refused{Reason: reason}))
 		if got := errors.Is(err, ErrRefused); got != want {

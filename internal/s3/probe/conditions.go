@@ -24,11 +24,10 @@ const (
 	overtakenPause = 5 * time.Millisecond
 )
 
-// put writes a value under a condition that holds unless somebody else writes the key. It asks again when the store says that another request came between,
-// which concerns its folder, where stores have such.
-func (p *probe) put(ctx context.Context, key string, value []byte, cond s3.Condition) (s3.Info, error) {
+// again asks again when the store says that another request came between, which may concern the key's folder, where stores have such.
+func again(ctx context.Context, ask func() (s3.Info, error)) (s3.Info, error) {
 	for try := 1; ; try++ {
-		info, err := p.client.PutValue(ctx, key, value, cond)
+		info, err := ask()
 		if err == nil || s3.KindOf(err) != s3.Conflict || try == overtaken {
 			return info, err
 		}
@@ -38,6 +37,11 @@ func (p *probe) put(ctx context.Context, key string, value []byte, cond s3.Condi
 			return s3.Info{}, ctx.Err()
 		}
 	}
+}
+
+// put writes a value under a condition that holds unless somebody else writes the key.
+func (p *probe) put(ctx context.Context, key string, value []byte, cond s3.Condition) (s3.Info, error) {
+	return again(ctx, func() (s3.Info, error) { return p.client.PutValue(ctx, key, value, cond) })
 }
 
 // create checks If-None-Match, one request after the other.

@@ -31,16 +31,12 @@ func (p *probe) diagnose(err error, permission string) error {
 			Finding: fmt.Sprintf("no TLS connection to %s: %s", p.address(), text),
 			Remedy:  "Give the system's store the right CA certificate; or use an http:// endpoint, if the store speaks no TLS"}
 	}
-	switch {
-	case s3.IsShort(err):
-		r := inconsistent("a read ended before the length that the answer had announced")
-		r.Err = err
-		return r
-	case e.Kind == s3.Denied:
+	switch e.Kind {
+	case s3.Denied:
 		return &Refused{Reason: Permission, Err: err,
 			Finding: fmt.Sprintf("the credentials may not %s (%s on bucket %s)", e.Op, permission, p.client.Bucket()),
 			Remedy:  "Allow " + permission + " in the bucket's policy or the user's"}
-	case e.Kind == s3.Unavailable, e.Kind == s3.Timeout, e.Kind == s3.NotSent, e.Kind == s3.Throttled, e.Kind == s3.Conflict: // which asks to look again
+	case s3.Unavailable, s3.Timeout, s3.NotSent, s3.Throttled, s3.Conflict: // which asks to look again
 		return fmt.Errorf("s3: self-test: %s: %w: %w", p.address(), record.ErrUnavailable, err)
 	default:
 		return &Refused{Reason: Request, Err: err,

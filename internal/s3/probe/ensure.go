@@ -22,7 +22,7 @@ const (
 
 // Ensure tells the client what its store is like, or says why it must not be used. Where an earlier
 // full test of the same store by the same version is younger than a day, a quick test confirms it:
-// at most ten requests, of which two follow one another before it returns, and Result.Cached is true; the caller makes a full test (Run, then Save)
+// at most ten requests, more where it answers 409, of which two follow one another before it returns, and Result.Cached is true; the caller makes a full test (Run, then Save)
 // in the background, and calls Result.Forget. Else the full test is made now. Errors: as Run.
 func Ensure(ctx context.Context, client *s3.Client, version string) (Result, error) {
 	p := newProbe(client, quick)
@@ -162,21 +162,9 @@ func (p *probe) forget(ctx context.Context, h firstHalf) {
 	}
 }
 
-var errNobody = fmt.Errorf("%w: nobody won a race", record.ErrUnavailable)
-
-// quickRace lets three racers write, and wants one winner. They race again when all were told that another came between: it may have been one with another key.
+// quickRace lets three racers write, and wants one winner. They race again when nobody won, and the store had another request come between.
 func (p *probe) quickRace(ctx context.Context, key string, cond s3.Condition, name string) (s3.Info, error) {
-	for try := 1; ; try++ {
-		info, err := p.quickRound(ctx, key, cond, name)
-		if !errors.Is(err, errNobody) || try == overtaken {
-			return info, err
-		}
-		select {
-		case <-time.After(overtakenPause << try):
-		case <-ctx.Done():
-			return s3.Info{}, ctx.Err()
-		}
-	}
+	return again(ctx, func() (s3.Info, error) { return p.quickRound(ctx, key, cond, name) })
 }
 
 func (p *probe) quickRound(ctx context.Context, key string, cond s3.Condition, name string) (s3.Info, error) {
@@ -194,6 +182,7 @@ func (p *probe) quickRound(ctx context.Context, key string, cond s3.Condition, n
 	var (
 		won    []s3.Info
 		failed error
+		beaten error // how a racer lost, rather by a 409 than by anything else
 	)
 	for range quick {
 		a := <-answers
@@ -201,6 +190,8 @@ func (p *probe) quickRound(ctx context.Context, key string, cond s3.Condition, n
 			won = append(won, a.info)
 		} else if !lost(a.err) {
 			failed = errors.Join(failed, a.err)
+		} else if beaten == nil || s3.KindOf(a.err) == s3.Conflict {
+			beaten = a.err
 		}
 	}
 	switch {
@@ -211,6 +202,6 @@ func (p *probe) quickRound(ctx context.Context, key string, cond s3.Condition, n
 	case failed != nil:
 		return s3.Info{}, p.diagnose(failed, "s3:PutObject")
 	default:
-		return s3.Info{}, fmt.Errorf("s3: self-test: %w under %s", errNobody, name)
+		return s3.Info{}, fmt.Errorf("s3: self-test: %w: nobody won a race under %s: %w", record.ErrUnavailable, name, beaten)
 	}
 }

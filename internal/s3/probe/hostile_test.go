@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestHostile(t *testing.T) {
 		{"ignores If-Match", s3test.IgnoreHeader("If-Match"), probe.Conditions, "ignores If-Match"},
 		{"creates in two steps", s3test.RacyHeader("If-None-Match", 50*time.Millisecond), probe.Conditions, "won under If-None-Match"},
 		{"swaps in two steps", s3test.RacyHeader("If-Match", 50*time.Millisecond), probe.Conditions, "won under If-Match"},
-		{"reads end early", s3test.ShortReads, probe.Consistency, "ended before the length"},
+		{"reads end early", s3test.ShortReads, probe.Reads, "ended before the length"},
 		{"reads are torn", s3test.TornReads, probe.Consistency, "torn"},
 		{"lists are stale", s3test.Stale("ListObjectsV2", time.Minute), probe.Consistency, "list"},
 		{"reads are stale", s3test.Stale("GetObject", time.Minute), probe.Consistency, "value before"},
@@ -73,6 +74,38 @@ func TestOvertaken(t *testing.T) {
 	}
 	if result.Forget != nil {
 		result.Forget()
+	}
+}
+
+// TestBrokenOff: reads that break off for a while are an outage, or are made again, and say nothing of the store.
+func TestBrokenOff(t *testing.T) {
+	server := s3test.Servers(t)[0]
+	for name, c := range map[string]struct {
+		from, to int64
+		passes   bool
+	}{"the first": {0, 5, true}, "later ones": {20, 60, false}} {
+		t.Run(name, func(t *testing.T) {
+			reads := new(atomic.Int64)
+			client := server.Proxy(t, func(next http.RoundTripper) http.RoundTripper {
+				short := s3test.ShortReads(next)
+				return s3test.RoundTripper(func(r *http.Request) (*http.Response, error) {
+					if s3test.Op(r) == "GetObject" {
+						if n := reads.Add(1); n > c.from && n <= c.to {
+							return short.RoundTrip(r)
+						}
+					}
+					return next.RoundTrip(r)
+				})
+			}).Client(t)
+			_, err := probe.Run(t.Context(), client, probe.Options{})
+			var refused *probe.Refused
+			switch {
+			case c.passes && err != nil, errors.As(err, &refused):
+				t.Errorf("refused, or not made: %v", err)
+			case !c.passes && !errors.Is(err, record.ErrUnavailable):
+				t.Errorf("made, or something else: %v", err)
+			}
+		})
 	}
 }
 

@@ -114,8 +114,8 @@ func (p *probe) permissions(ctx context.Context) error {
 	if _, err := p.client.PutValue(ctx, key, nonce(valueSize), s3.Condition{}); err != nil {
 		return p.diagnose(err, "s3:PutObject")
 	}
-	if _, _, err := p.client.GetValue(ctx, key, maxValue); err != nil {
-		return p.diagnose(err, "s3:GetObject")
+	if err := p.whole(ctx, key); err != nil {
+		return err
 	}
 	id, err := p.client.CreateUpload(ctx, key+"-upload")
 	if err != nil {
@@ -144,6 +144,31 @@ func (p *probe) permissions(ctx context.Context) error {
 		return p.diagnose(err, "s3:DeleteObject")
 	}
 	return nil
+}
+
+const (
+	wholeTries = 4
+	wholePause = 250 * time.Millisecond
+)
+
+// whole reads a value until it comes whole. A read that breaks off says nothing of the store: it is the network's as well, and an outage then.
+func (p *probe) whole(ctx context.Context, key string) error {
+	for try := 1; ; try++ {
+		_, _, err := p.client.GetValue(ctx, key, maxValue)
+		if !s3.IsShort(err) {
+			return p.diagnose(err, "s3:GetObject")
+		}
+		if try == wholeTries {
+			return &Refused{Reason: Reads, Err: err,
+				Finding: "each read ended before the length that the answer had announced",
+				Remedy:  "Look at what lies between the store and this machine; else update the store, or use another. " + knownGood}
+		}
+		select {
+		case <-time.After(wholePause << try):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // clocks compares the store's clocks with each other and with the local one.

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type outcome struct {
 	info    s3.Info
 	success []int // the racers that were told so
 	codes   []string
+	failed  error // of a racer that was not told whether it won
 }
 
 // race lets all racers write values to key under cond at once, while others read it.
@@ -70,7 +72,9 @@ func (p *probe) race(ctx context.Context, key string, cond s3.Condition, before 
 		case lost(err):
 		case errors.As(err, &e) && e.Status == 500:
 			o.codes = append(o.codes, e.Code)
+			o.failed = err
 		case errors.As(err, &e) && (e.Status == 503 || e.Kind == s3.Throttled):
+			o.failed = err
 		default:
 			return outcome{}, nil, p.diagnose(err, "s3:PutObject")
 		}
@@ -99,6 +103,7 @@ func (o outcome) check(condition string) error {
 // raceCreate: one of 16 creates a key, five times.
 func (p *probe) raceCreate(ctx context.Context) error {
 	won := 0
+	var failed error
 	for round := range rounds {
 		o, _, err := p.race(ctx, fmt.Sprintf("%srace-create-%d", p.dir, round), s3.Condition{Absent: true}, nil)
 		if err != nil {
@@ -108,11 +113,20 @@ func (p *probe) raceCreate(ctx context.Context) error {
 			return err
 		}
 		won += len(o.success)
+		failed = cmp.Or(failed, o.failed)
 	}
 	if won == 0 {
-		return unconditional("nobody wins a race under If-None-Match")
+		return p.nobody("If-None-Match", failed)
 	}
 	return nil
+}
+
+// nobody is what it means that none of all races was won: nothing, when racers failed, which may have won.
+func (p *probe) nobody(condition string, failed error) error {
+	if failed != nil {
+		return p.diagnose(failed, "s3:PutObject")
+	}
+	return unconditional("nobody wins a race under %s", condition)
 }
 
 // raceSwap: one of 16 swaps a value, five times in a row.
@@ -124,6 +138,7 @@ func (p *probe) raceSwap(ctx context.Context) error {
 		return p.diagnose(err, "s3:PutObject")
 	}
 	won, canceled := 0, 0
+	var failed error
 	for range rounds {
 		o, values, err := p.race(ctx, key, s3.Condition{Match: p.form.Format(info.Version)}, current)
 		if err != nil {
@@ -137,6 +152,7 @@ func (p *probe) raceSwap(ctx context.Context) error {
 				canceled++
 			}
 		}
+		failed = cmp.Or(failed, o.failed)
 		if won += len(o.success); o.winner < 0 {
 			continue
 		}
@@ -146,7 +162,7 @@ func (p *probe) raceSwap(ctx context.Context) error {
 		}
 	}
 	if won == 0 {
-		return unconditional("nobody wins a race under If-Match")
+		return p.nobody("If-Match", failed)
 	}
 	// It needs luck to see it; the versions that want the ETag without quotes all do it.
 	if canceled > 0 || p.form == s3.Unquoted {

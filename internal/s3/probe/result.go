@@ -65,6 +65,7 @@ const (
 	TLS         Reason = "tls"         // certificate, or http where https is asked for
 	Conditions  Reason = "conditions"  // conditional writes are ignored or not atomic
 	Consistency Reason = "consistency" // stale or torn reads, stale lists
+	Reads       Reason = "reads"       // they end before their length, again and again: the store, or what lies between
 	Multipart   Reason = "multipart"   // multipart uploads do not work as they must
 	Setting     Reason = "setting"     // a setting of the bucket would destroy data, or forbids deletion
 	Request     Reason = "request"     // the store refuses a request that it must support

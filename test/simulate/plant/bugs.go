@@ -80,6 +80,12 @@ func pushBugs() []Bug {
 			`		case !m.Present() || m.Head.Generation != p.stored.Head.Generation:
 `, `		case !m.Present() || m.Head.Generation != p.stored.Head.Generation && !planted("state-instead-of-life"):
 `),
+		one("life-is-not-looked-at", "the looks at the manifest compare its state, not its life, and another push has begun the next", "and two pushes of it", push,
+			`			return err
+		case !m.Present() || m`, `			return err
+		case planted("life-is-not-looked-at") && m.Is(live):
+			return nil
+		case !m.Present() || m`),
 		one("no-look-after-the-fence", "the manifest is not looked at when the fence has moved, though the delete may have missed the tags' markers", "before it has ended|after the delete", push,
 			`		if err := p.lives(ctx); err != nil {
 			return err
