@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"syscall"
@@ -130,11 +131,12 @@ func ready(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	if err := resp.Body.Close(); err != nil {
+	why, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
+		return fmt.Errorf("%s: %s", resp.Status, why)
 	}
 	return nil
 }
