@@ -33,7 +33,7 @@ func StartDynamoDB(ctx context.Context, port int) (*DynamoDB, error) {
 		}
 		port = found[0]
 	}
-	d := &DynamoDB{URL: "http://" + address(port), process: process{path: node, port: port, args: []string{
+	d := &DynamoDB{URL: "http://" + ports.Address(port), process: process{path: node, port: port, args: []string{
 		DynaliteScript(), "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--createTableMs", "50", "--deleteTableMs", "0",
 	}}}
 	if err := d.run(ctx); err != nil {

@@ -9,10 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // process is a server that runs, and can be run again.
@@ -40,7 +41,7 @@ func (p *process) run(ctx context.Context) error {
 	}(p.cmd, p.exited)
 	for {
 		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", address(p.port))
+		c, err := d.DialContext(ctx, "tcp", ports.Address(p.port))
 		if err == nil {
 			return c.Close()
 		}
@@ -88,8 +89,6 @@ func (p *process) freeze() error {
 }
 
 func (p *process) thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
-
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // installed has scripts/tools.sh install what is not there.
 func installed(ctx context.Context) error {

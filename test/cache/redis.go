@@ -37,7 +37,7 @@ func StartRedis(ctx context.Context, dir string, directives ...string) (*Redis, 
 }
 
 func startRedis(ctx context.Context, dir, program string, port int, directives ...string) (*Redis, error) {
-	r := &Redis{Address: address(port), dir: dir}
+	r := &Redis{Address: ports.Address(port), dir: dir}
 	path, err := exec.LookPath(program)
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)

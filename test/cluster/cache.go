@@ -35,7 +35,7 @@ func (c *Cluster) startCache(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := address(found[0])
+	at := ports.Address(found[0])
 	var cmd command
 	switch kind {
 	case Redis:

@@ -92,7 +92,7 @@ func (c *ceph) configure(ctx context.Context) error {
 			return err
 		}
 	}
-	where := fmt.Sprintf("[v2:%s,v1:%s]", address(c.v2Port), address(c.v1Port))
+	where := fmt.Sprintf("[v2:%s,v1:%s]", ports.Address(c.v2Port), ports.Address(c.v1Port))
 	_, err := c.run(ctx, "monmaptool", "--create", "--clobber", "--fsid", c.fsid, "--addv", "a", where, c.file("monmap"))
 	return err
 }
@@ -131,8 +131,8 @@ func (c *ceph) store(ctx context.Context) error {
 }
 
 func (c *ceph) gateway(ctx context.Context, n, port int) (string, error) {
-	url := "http://" + address(port)
-	args := []string{"-n", "client.rgw" + strconv.Itoa(n), "--rgw-frontends", "beast endpoint=" + address(port), "-f"}
+	url := "http://" + ports.Address(port)
+	args := []string{"-n", "client.rgw" + strconv.Itoa(n), "--rgw-frontends", "beast endpoint=" + ports.Address(port), "-f"}
 	if err := c.daemon(ctx, "radosgw-"+strconv.Itoa(n), args, answers(url+"/", 0)); err != nil {
 		return "", err
 	}

@@ -117,7 +117,7 @@ func Start(ctx context.Context, opt Options) (_ *Cluster, err error) {
 		if err := c.startReplica(ctx, n+1); err != nil {
 			return nil, err
 		}
-		c.Replicas = append(c.Replicas, "http://"+address(c.ports[n]))
+		c.Replicas = append(c.Replicas, "http://"+ports.Address(c.ports[n]))
 		c.say("replica %d answers at %s", n+1, c.Replicas[n])
 	}
 	c.URL = c.Replicas[0]
@@ -127,7 +127,7 @@ func Start(ctx context.Context, opt Options) (_ *Cluster, err error) {
 	if c.haproxy, err = c.startHAProxy(ctx); err != nil {
 		return nil, err
 	}
-	c.URL = c.scheme() + address(c.opt.HAProxyPort)
+	c.URL = c.scheme() + ports.Address(c.opt.HAProxyPort)
 	c.say("haproxy answers at %s", c.URL)
 	return c, nil
 }

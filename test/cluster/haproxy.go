@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 //go:embed testdata/haproxy.cfg
@@ -75,7 +77,7 @@ func loopback(config, socket string, port int, replicas []int) string {
 		case word == "stats" && strings.HasPrefix(rest, "socket "):
 			out.WriteString(strings.Replace(line, "/run/haproxy/admin.sock", socket, 1))
 		case word == "bind":
-			at := address(port)
+			at := ports.Address(port)
 			if binds > 0 { // statistics and the like: nobody else wants its port
 				at = fmt.Sprintf("unix@%s.%d", socket, binds)
 			}
@@ -86,7 +88,7 @@ func loopback(config, socket string, port int, replicas []int) string {
 			if first := strings.Fields(rest); !served && len(first) >= 2 {
 				name := strings.TrimRight(first[0], "0123456789")
 				for i, p := range replicas {
-					fmt.Fprintf(&out, "%sserver %s%d %s\n", indent, name, i+1, strings.Join(append([]string{address(p)}, first[2:]...), " "))
+					fmt.Fprintf(&out, "%sserver %s%d %s\n", indent, name, i+1, strings.Join(append([]string{ports.Address(p)}, first[2:]...), " "))
 				}
 			}
 			served = true

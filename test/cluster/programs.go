@@ -102,7 +102,7 @@ func (p *Programs) HAProxy(ctx context.Context, name string, servers []int) (*Ch
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, "", fmt.Errorf("cluster: write %s: %w", file, err)
 	}
-	url := "http://" + address(found[0])
+	url := "http://" + ports.Address(found[0])
 	child, err := p.Start(ctx, Program{Name: name, Path: bin, Args: []string{"-W", "-f", file}, Ready: answers(url+"/v2/", 200)})
 	return child, url, err
 }

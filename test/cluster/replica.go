@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"holdfast/test/ports"
 )
 
 // config returns replica n's configuration: the published sample for S3 with
@@ -137,5 +139,5 @@ func (c *Cluster) answers(port int, path string) func(context.Context) error {
 	if c.opt.Trust != nil {
 		client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.opt.Trust, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
 	}
-	return answersBy(client, c.scheme()+address(port)+path, http.StatusOK)
+	return answersBy(client, c.scheme()+ports.Address(port)+path, http.StatusOK)
 }

@@ -38,7 +38,7 @@ func Tool(name string) (string, error) {
 // free reports a clear error when somebody listens on port.
 func free(ctx context.Context, port int, what string) error {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address(port))
+	l, err := lc.Listen(ctx, "tcp", ports.Address(port))
 	if err != nil {
 		return fmt.Errorf("cluster: port %d, wanted for %s, is taken: end what listens there (ss -ltnp sport = :%d) or choose another: %w", port, what, port, err)
 	}
@@ -49,8 +49,6 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", address)
 }
-
-func address(port int) string { return ports.Address(port) }
 
 // answers returns a probe: GET url answers with status want (0: with any).
 func answers(url string, want int) func(context.Context) error {

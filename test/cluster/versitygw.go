@@ -40,13 +40,13 @@ func startVersityGW(ctx context.Context, g *group, dir string, say progress) ([]
 		// Without keep-alive it closes each connection. The object lock file stays
 		// on: it is what makes conditional writes atomic across the two.
 		p, err := g.start(ctx, command{name: "versitygw-" + strconv.Itoa(i+1), path: bin, args: []string{
-			"-q", "-a", AccessKey, "-s", SecretKey, "-r", Region, "-p", address(port),
+			"-q", "-a", AccessKey, "-s", SecretKey, "-r", Region, "-p", ports.Address(port),
 			"--keep-alive", "--health", "/health", "posix", root,
 		}})
 		if err != nil {
 			return nil, err
 		}
-		url := "http://" + address(port)
+		url := "http://" + ports.Address(port)
 		if err := p.ready(ctx, 20*time.Second, answers(url+"/health", http.StatusOK)); err != nil {
 			return nil, err
 		}

@@ -65,7 +65,7 @@ func manifestTo(repo, name, mediaType, content string, tags ...string) Step {
 	return func(e *Env) {
 		e.Helper()
 		e.keep(name, e.text(content), e.text(mediaType))
-		by := tags // the step is played by several targets at once
+		by := tags // rows that share the step are played at once
 		if len(by) == 0 {
 			by = []string{"{" + name + "}"}
 		}

@@ -31,10 +31,8 @@ func again(ctx context.Context, ask func() (s3.Info, error)) (s3.Info, error) {
 		if err == nil || s3.KindOf(err) != s3.Conflict || try == overtaken {
 			return info, err
 		}
-		select {
-		case <-time.After(overtakenPause << try):
-		case <-ctx.Done():
-			return s3.Info{}, ctx.Err()
+		if err := pause(ctx, overtakenPause<<try); err != nil {
+			return s3.Info{}, err
 		}
 	}
 }

@@ -96,7 +96,7 @@ func Save(ctx context.Context, client *s3.Client, result Result) error {
 	return nil
 }
 
-// Quick is a test of eight requests: a list beside a race of creates, a race of swaps, the clock, and a delete. It needs the
+// Quick is a test of eight requests, more where the store answers 409: a list beside a race of creates, a race of swaps, the clock, and a delete. It needs the
 // client's traits. Errors: as Run.
 func Quick(ctx context.Context, client *s3.Client) error {
 	p := newProbe(client, quick)

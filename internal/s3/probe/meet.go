@@ -37,12 +37,8 @@ func Meet(ctx context.Context, client *s3.Client) error {
 	}
 	done.Wait()
 	for _, wait := range []time.Duration{0, meetWait} {
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
 		for i, err := range errs {
 			switch {

@@ -163,11 +163,21 @@ func (p *probe) whole(ctx context.Context, key string) error {
 				Finding: "each read ended before the length that the answer had announced",
 				Remedy:  "Look at what lies between the store and this machine; else update the store, or use another. " + knownGood}
 		}
-		select {
-		case <-time.After(wholePause << try):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pause(ctx, wholePause<<try); err != nil {
+			return err
 		}
+	}
+}
+
+// pause waits, and returns the context's error when that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

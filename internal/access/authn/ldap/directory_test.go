@@ -232,7 +232,7 @@ func TestOutage(t *testing.T) {
 	if err := check(warm, "other"); !unasked(err) {
 		t.Errorf("frozen: %v", err)
 	}
-	time.Sleep(time.Until(asked.Add(kept.Cached + time.Second)))
+	time.Sleep(time.Until(asked.Add(kept.Cached + time.Second))) // what was answered is too old by then
 	begin := time.Now()
 	if err := check(warm, "alice-password"); !unasked(err) {
 		t.Errorf("frozen: %v", err)
